@@ -1,0 +1,187 @@
+"""What the API shows: the response models of the leader, parsed by the command line."""
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.errors import Problem
+from shared.jobs.lifecycle import Cause, RunState
+from shared.measure.record import Record
+from shared.wire.identity import Capabilities, Inventory, Slot
+
+
+class View(BaseModel):
+    """A response body. Unknown keys pass, so that an older command line reads a newer leader."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ProblemDocument(View):
+    """application/problem+json (RFC 9457), with ``code`` stable and ``problems`` one entry per fault."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+class RunView(View):
+    """A run as it stands."""
+
+    id: str
+    job_id: str
+    index: int
+    repeat: int = 0
+    point: dict[str, Any] = Field(default_factory=dict)  # the sweep's values at this run
+    state: RunState
+    attempt: int
+    fence: int
+    follower: str | None = None
+    cause: Cause | None = None
+    detail: str | None = None
+    log_tail: str | None = None
+    predicted_s: float
+    created_at: datetime
+    updated_at: datetime
+    spec: dict[str, Any]
+    links: dict[str, str] = Field(default_factory=dict)
+
+
+class JobView(View):
+    """A job with the states of its runs counted. ``state``: queued, running, succeeded, failed or cancelled."""
+
+    id: str
+    name: str
+    team: str
+    owner: str
+    priority: str
+    state: str
+    run_count: int
+    run_states: dict[RunState, int]
+    created_at: datetime
+    spec: dict[str, Any]
+    runs: tuple[RunView, ...] = ()
+    links: dict[str, str] = Field(default_factory=dict)
+
+
+ItemT = TypeVar("ItemT")
+
+
+class Page(View, Generic[ItemT]):
+    """One page of a list; ``next_cursor`` is opaque and absent on the last."""
+
+    items: tuple[ItemT, ...]
+    next_cursor: str | None = None
+
+
+class PlannedRun(View):
+    """A run that a job would have."""
+
+    index: int
+    repeat: int
+    point: dict[str, Any]
+    predicted_s: float
+
+
+class PlanView(View):
+    """What a job would do, without doing it."""
+
+    name: str
+    runs: tuple[PlannedRun, ...]
+    predicted_s: float
+    comparability_keys: tuple[str, ...]
+
+
+class EventView(View):
+    """One event of a run; ``id`` is what ``Last-Event-ID`` takes to go on from there."""
+
+    id: str
+    run_id: str
+    at: datetime
+    kind: str
+    message: str
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class LeaderboardRow(View):
+    """A record among its comparables."""
+
+    rank: int
+    run_id: str
+    job_id: str
+    name: str
+    team: str
+    follower: str
+    hardware: str
+    platform: str
+    configuration: dict[str, Any]
+    value: float | None
+    metrics: dict[str, float | None]
+    verdict: str
+    created_at: datetime
+
+
+class LeaderboardGroup(View):
+    """Records that may be ranked together."""
+
+    comparability_key: str
+    task: dict[str, Any]  # model, dataset, workload ... that all rows share
+    record_count: int
+    rows: tuple[LeaderboardRow, ...]
+
+
+class LeaderboardView(View):
+    """The ranking by one metric, best first, one group per comparability key."""
+
+    metric: str
+    unit: str
+    higher_is_better: bool
+    groups: tuple[LeaderboardGroup, ...]
+
+
+class ModelView(View):
+    """A model version. ``state``: pending (bytes not yet complete and checked), ready, refused."""
+
+    name: str
+    version: int
+    state: str
+    sha256: str | None
+    size_bytes: int | None
+    card: dict[str, Any]
+    detail: str | None = None
+    created_at: datetime
+
+
+class DatasetView(View):
+    """A dataset; built-in ones have no bytes in the store."""
+
+    name: str
+    version: int
+    builtin: bool
+    sha256: str | None = None
+    size_bytes: int | None = None
+    description: str = ""
+
+
+class FollowerView(View):
+    """A follower as the leader knows it. ``alive``: heard of within the lease."""
+
+    name: str
+    alive: bool
+    last_seen_at: datetime
+    version: str
+    inventory: Inventory
+    capabilities: Capabilities
+    slots: tuple[Slot, ...]
+    running: tuple[str, ...] = ()
+
+
+class RecordView(View):
+    """An accepted record."""
+
+    run_id: str
+    record: Record
