@@ -24,5 +24,6 @@ def _network_kind(value: Any) -> str:
 
 
 NetworkSpec = Annotated[
-    Annotated[NetworkProfile, Tag("profile")] | Annotated[NetworkLink, Tag("link")], Discriminator(_network_kind)
+    Annotated[NetworkProfile, Tag("profile")] | Annotated[NetworkLink, Tag("link")],
+    Discriminator(_network_kind),
 ]

@@ -97,7 +97,8 @@ def _model_kind(value: Any) -> str:
 
 
 ModelSpec = Annotated[
-    Annotated[NamedModel, Tag("named")] | Annotated[GeneratedModel, Tag("generated")], Discriminator(_model_kind)
+    Annotated[NamedModel, Tag("named")] | Annotated[GeneratedModel, Tag("generated")],
+    Discriminator(_model_kind),
 ]
 
 

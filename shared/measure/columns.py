@@ -1,6 +1,6 @@
 """The raw samples: one row per request, in the order of sending. All times are monotonic integer nanoseconds.
 
-    due ──(lateness)──> start ──preprocess──> send_start ──> send_end … first_byte ──> last_byte ──postprocess──> done
+due ──(lateness)──> start ──preprocess──> send_start ──> send_end … first_byte ──> last_byte ──postprocess──> done
 """
 
 from typing import Final

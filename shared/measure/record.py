@@ -10,7 +10,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Stage = Literal["preprocess", "transmission", "queue", "inference", "postprocess", "unattributed"]
-STAGES: tuple[Stage, ...] = ("preprocess", "transmission", "queue", "inference", "postprocess", "unattributed")
+STAGES: tuple[Stage, ...] = (
+    "preprocess",
+    "transmission",
+    "queue",
+    "inference",
+    "postprocess",
+    "unattributed",
+)
 """The five stages of a request in the order in which it meets them, and what none of them explains."""
 
 
