@@ -1,0 +1,71 @@
+# Every target documents itself; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= .inferbench
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up test check format bench docs lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "InferBench needs Python 3.11 or newer; try make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.created requirements/runtime.txt requirements/packaged-models.txt pyproject.toml
+	@echo "installing what leader and follower need (once)"
+	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/packaged-models.txt
+	@$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@echo "installing what the tests and checks need (once)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.runtime ## Make the environment (the other targets do it themselves)
+
+setup-dev: $(VENV)/.dev ## Make the environment with tests and checks
+
+demo: $(VENV)/.runtime ## One real benchmark, start to finish, then everything stops again
+	@$(BIN)/inferbench demo --data-dir $(DATA)
+
+up: $(VENV)/.runtime ## Leader, follower, database and broker on this machine, until Ctrl-C
+	@$(BIN)/inferbench up --data-dir $(DATA)
+
+test: $(VENV)/.dev ## The whole suite
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Lint, types, import contract, architecture tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest tests/architecture
+
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## Print each figure beside its target
+	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev ## Rewrite the generated pages
+	@$(BIN)/python -m shared.jobs.reference
+	@$(BIN)/python -m leader.api.openapi
+
+lock: $(VENV)/.created ## Pin requirements/*.in anew, with hashes
+	@$(PIP) install uv
+	@for name in runtime dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    requirements/$$name.in -o requirements/$$name.txt; done
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
+	  requirements/packaged-models.in -o requirements/packaged-models.txt
+
+clean: ## Remove the environment and the data of the embedded stack
+	rm -rf $(VENV) $(DATA)
