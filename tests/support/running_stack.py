@@ -1,0 +1,104 @@
+"""The embedded stack as a user starts it, for end-to-end tests: real processes, real HTTP."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+INFERBENCH = str(Path(sys.executable).parent / "inferbench")
+TERMINAL = {"succeeded", "failed", "cancelled", "lost"}
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that answers, and an authorised client for it."""
+
+    url: str
+    data_dir: Path
+    client: httpx.Client
+    supervisor: subprocess.Popen[bytes]
+
+    @property
+    def token_file(self) -> Path:
+        return self.data_dir / "admin.token"
+
+    def submit(self, job_yaml: str) -> dict[str, Any]:
+        """Posts a job file and returns its view; the answer must be 201."""
+        answer = self.client.post(
+            "/api/v1/jobs", content=job_yaml.encode(), headers={"Content-Type": "application/yaml"}
+        )
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        return dict(answer.json())
+
+    def get(self, path: str) -> dict[str, Any]:
+        answer = self.client.get(path)
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    def wait_for_run(self, run_id: str, *states: str, timeout_s: float = 60) -> dict[str, Any]:
+        """Polls until the run is in one of ``states`` (default: any terminal one)."""
+        wanted = set(states) or TERMINAL
+        deadline = time.monotonic() + timeout_s
+        while True:
+            run = self.get(f"/api/v1/runs/{run_id}")
+            if run["state"] in wanted:
+                return run
+            assert time.monotonic() < deadline, f"{run_id} is still {run['state']}: {run}"
+            assert run["state"] not in TERMINAL, run
+            time.sleep(0.1)
+
+
+@contextmanager
+def running_stack(data_dir: Path, environment: Mapping[str, str]) -> Iterator[RunningStack]:
+    """Starts ``inferbench up`` on a free port and stops it as Ctrl-C would."""
+    with (data_dir.parent / "up.log").open("wb") as log:
+        supervisor = subprocess.Popen(
+            [INFERBENCH, "up", "--port", "0", "--data-dir", str(data_dir)],
+            cwd=data_dir.parent,
+            env=dict(environment),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        url = _wait_for_url(data_dir, supervisor)
+        token = (data_dir / "admin.token").read_text().strip()
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+            yield RunningStack(url, data_dir, client, supervisor)
+    finally:
+        supervisor.send_signal(signal.SIGINT)
+        supervisor.wait(timeout=30)
+
+
+def _wait_for_url(data_dir: Path, supervisor: subprocess.Popen[bytes], timeout_s: float = 60) -> str:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        assert supervisor.poll() is None, (data_dir.parent / "up.log").read_text()
+        assert time.monotonic() < deadline, (data_dir.parent / "up.log").read_text()
+        try:
+            url = str(json.loads((data_dir / "stack.json").read_text())["url"])
+        except FileNotFoundError:
+            time.sleep(0.1)
+            continue
+        followers = _followers(data_dir, url)
+        if followers:
+            return url
+        time.sleep(0.1)
+
+
+def _followers(data_dir: Path, url: str) -> list[Any]:
+    """The registered followers; empty while the leader does not answer yet."""
+    token = (data_dir / "admin.token").read_text().strip()
+    try:
+        answer = httpx.get(f"{url}/api/v1/followers", headers={"Authorization": f"Bearer {token}"})
+    except httpx.TransportError:
+        return []
+    return list(answer.json()["items"]) if answer.is_success else []
