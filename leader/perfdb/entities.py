@@ -1,0 +1,197 @@
+"""What PerfDB holds, as values. How they become documents is ``leader.perfdb.documents``."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from shared.jobs.lifecycle import RunState, RunStatus
+from shared.measure.record import Record
+from shared.wire.assignment import BlobPin, ModelPin, Result
+from shared.wire.identity import Registration
+
+TERMINAL_EVENT_N = 1_000_000
+"""The ``n`` of a run's last event. Under one fence the order is: the leader's claim or requeue (n = 0), the
+follower's progress (1 .. 999_999), the end (1_000_000). So ids are distinct and ordered although one fence sees
+both a claim and an end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of a run's story, the leader's or the follower's."""
+
+    run_id: str
+    fence: int
+    n: int
+    at: datetime
+    kind: str
+    message: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return f"{self.fence}.{self.n}"
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return self.fence, self.n
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A submitted job. ``pins`` fix every model and dataset that its runs name; ``complete``: all runs are stored."""
+
+    id: str
+    owner: str
+    team: str
+    name: str
+    priority: str
+    idempotency_key: str
+    body_sha256: str
+    spec: dict[str, Any]  # JobSpec as JSON
+    run_count: int
+    models: tuple[ModelPin, ...] = ()
+    datasets: tuple[BlobPin, ...] = ()
+    complete: bool = False
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run. ``history`` holds the leader's own events; it moves in the same write as ``status``."""
+
+    id: str
+    job_id: str
+    name: str
+    team: str
+    owner: str
+    index: int
+    repeat: int
+    point: dict[str, Any]
+    spec: dict[str, Any]  # RunSpec as JSON
+    predicted_s: float
+    comparability_key: str
+    model: ModelPin | None = None
+    dataset: BlobPin | None = None
+    status: RunStatus = RunStatus()
+    follower: str | None = None  # the last to hold it
+    history: tuple[Event, ...] = ()
+    recorded: bool = False
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What an attempt delivered, whether or not it counted. ``sha256`` is the digest of the result's JSON."""
+
+    run_id: str
+    attempt: int
+    fence: int
+    follower: str
+    sha256: str
+    result: Result
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredArtifact:
+    """A file that an attempt left; its bytes are a blob."""
+
+    run_id: str
+    attempt: int
+    kind: Literal["samples", "log"]
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardEntry:
+    """The few facts of a record that a leaderboard shows: small and flat, so that thousands are read quickly."""
+
+    run_id: str
+    job_id: str
+    comparability_key: str
+    name: str
+    team: str
+    model: str
+    follower: str
+    hardware: str
+    platform: str
+    configuration: dict[str, Any]
+    metrics: dict[str, float | None]
+    verdict: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What all records of one comparability key share."""
+
+    comparability_key: str
+    facts: dict[str, Any]
+    record_count: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRecord:
+    """An accepted record with what is derived from it for the leaderboard."""
+
+    record: Record
+    entry: LeaderboardEntry
+    task: Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Follower:
+    """A follower as it last registered, and when it was last heard of."""
+
+    registration: Registration
+    last_seen_at: datetime
+    busy_slots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A token's digest and what it may do; the token itself is never stored."""
+
+    sha256: str
+    name: str
+    role: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionedBlob:
+    """A version of a registered model or dataset. ``facts``: a model's card or a dataset's description."""
+
+    name: str
+    version: int
+    state: Literal["pending", "ready", "refused", "deleted"]
+    sha256: str
+    size_bytes: int
+    facts: dict[str, Any]
+    detail: str | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Equality only: a filter can never carry an operator."""
+
+    team: str | None = None
+    name: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordFilter:
+    """Equality only."""
+
+    job_id: str | None = None
+    model: str | None = None
+    platform: str | None = None
+    team: str | None = None
+
+
+Counts = dict[RunState, int]

@@ -1,0 +1,265 @@
+"""What the leader needs of PerfDB, one small protocol per kind of thing.
+
+Obligations of every method: a write that returned is durable (majority, journaled); what the store itself fails at
+is ``Unavailable`` and nothing else of the driver comes through; strings and dicts of users are data, whatever
+characters their keys have. Lists come in a declared order and are bounded by ``limit``.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from leader.perfdb.entities import (
+    Counts,
+    Event,
+    Evidence,
+    Follower,
+    Job,
+    JobFilter,
+    LeaderboardEntry,
+    RecordFilter,
+    Run,
+    StoredArtifact,
+    StoredRecord,
+    Task,
+    Token,
+    VersionedBlob,
+)
+from shared.jobs.lifecycle import RunStatus
+from shared.measure.record import Record
+from shared.wire.identity import Registration
+
+
+class JobStore(Protocol):
+    """Jobs, unique by (owner, idempotency key)."""
+
+    async def add(self, job: Job) -> Job:
+        """Store it and return it, or return the job that already has this owner and idempotency key."""
+        ...
+
+    async def get(self, job_id: str) -> Job:
+        """Raises NotFound."""
+        ...
+
+    async def page(self, wanted: JobFilter, *, before: str | None, limit: int) -> list[Job]:
+        """Newest first, with ids below ``before``."""
+        ...
+
+    async def mark_complete(self, job_id: str) -> None:
+        """All runs of the job are stored."""
+        ...
+
+    async def incomplete(self, *, limit: int) -> list[Job]:
+        """Jobs whose runs may be missing, oldest first."""
+        ...
+
+
+class RunStore(Protocol):
+    """Runs. ``move`` is the only way to change a status."""
+
+    async def add_all(self, runs: Sequence[Run]) -> None:
+        """Store those that are not stored yet; a run that exists is left as it is."""
+        ...
+
+    async def get(self, run_id: str) -> Run:
+        """Raises NotFound."""
+        ...
+
+    async def of_job(self, job_id: str) -> list[Run]:
+        """By index."""
+        ...
+
+    async def state_counts(self, job_ids: Collection[str]) -> dict[str, Counts]:
+        """Job id -> how many runs are in each state."""
+        ...
+
+    async def queued(self, *, after: tuple[float, str] | None, limit: int) -> list[Run]:
+        """Shortest predicted first, then oldest; ``after`` is the (predicted_s, id) of the last one seen."""
+        ...
+
+    async def leased_to(self, follower: str) -> list[Run]:
+        """Claimed and running ones that the follower holds."""
+        ...
+
+    async def expired(self, *, before: datetime, limit: int) -> list[Run]:
+        """Leased ones whose lease ended before then, oldest lease first."""
+        ...
+
+    async def move(self, run: Run, status: RunStatus, *, at: datetime, event: Event | None = None) -> Run | None:
+        """Compare-and-set: the run gets ``status``, and ``event`` joins its history, in one write.
+
+        Happens only where (state, fence) are still those of ``run``; returns the moved run, or None where another
+        was faster. Exactly one of several contenders wins. An unknown outcome of the write is read back, never
+        sent again blindly.
+
+        Raises:
+            Conflict: the move gives a slot of a follower a second live attempt.
+            Unavailable: the store failed and the move is known not to have happened, or nothing could be read back.
+        """
+        ...
+
+    async def unrecorded(self, *, limit: int) -> list[Run]:
+        """Succeeded ones whose record is not known to be stored."""
+        ...
+
+    async def mark_recorded(self, run_id: str) -> None: ...
+
+    async def needs_model(self, name: str, version: int) -> bool:
+        """Whether a live run uses the model version."""
+        ...
+
+
+class EventStore(Protocol):
+    """Followers' progress events; the leader's own are in the run."""
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Idempotent by (run, fence, n): the first one stays."""
+        ...
+
+    async def after(self, run_id: str, position: tuple[int, int], *, limit: int) -> list[Event]:
+        """Events with (fence, n) above ``position``, in that order."""
+        ...
+
+
+class EvidenceStore(Protocol):
+    """What attempts delivered."""
+
+    async def add(self, evidence: Evidence) -> Evidence:
+        """Store it and return it, or return what the attempt had delivered before."""
+        ...
+
+    async def get(self, run_id: str, attempt: int) -> Evidence:
+        """Raises NotFound."""
+        ...
+
+    async def add_artifact(self, artifact: StoredArtifact) -> None:
+        """Replaces one of the same run, attempt and kind."""
+        ...
+
+    async def artifacts(self, run_id: str, attempt: int) -> list[StoredArtifact]: ...
+
+
+class RecordStore(Protocol):
+    """Accepted records and what the leaderboard needs of them; all derived from evidence, so ``put`` may repeat."""
+
+    async def put(self, stored: StoredRecord) -> None: ...
+
+    async def get(self, run_id: str) -> Record:
+        """Raises NotFound."""
+        ...
+
+    async def page(self, wanted: RecordFilter, *, before: str | None, limit: int) -> list[Record]:
+        """Newest run first, with run ids below ``before``."""
+        ...
+
+    async def tasks(self, *, limit: int) -> list[Task]:
+        """Most recently measured first."""
+        ...
+
+    async def task(self, comparability_key: str) -> Task | None: ...
+
+    async def best(
+        self, key: str, metric: str, *, higher_is_better: bool, wanted: RecordFilter, limit: int
+    ) -> list[LeaderboardEntry]:
+        """The best entries of one key by one metric: numbers first in rank order, then those without one.
+
+        ``metric`` must be a registered name. Records judged invalid are not among them.
+        """
+        ...
+
+    async def keys_of(self, wanted: RecordFilter, *, limit: int) -> list[str]:
+        """Comparability keys that have a record which fits the filter, most recent first."""
+        ...
+
+
+class FollowerStore(Protocol):
+    """Followers by name."""
+
+    async def put(self, registration: Registration, *, at: datetime) -> None: ...
+
+    async def get(self, name: str) -> Follower:
+        """Raises NotFound."""
+        ...
+
+    async def all(self) -> list[Follower]:
+        """By name."""
+        ...
+
+    async def touch(self, name: str, *, incarnation: str, at: datetime, busy_slots: Sequence[str] = ()) -> bool:
+        """It was heard of. False where this incarnation is not the one registered."""
+        ...
+
+
+class TokenStore(Protocol):
+    """Tokens by digest."""
+
+    async def add(self, token: Token) -> None:
+        """A token of the same name is replaced."""
+        ...
+
+    async def find(self, sha256: str) -> Token | None: ...
+
+    async def all(self) -> list[Token]:
+        """By name."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Raises NotFound."""
+        ...
+
+
+class VersionStore(Protocol):
+    """Versions of named blobs: one store for models, one for datasets."""
+
+    async def add_next(self, version: VersionedBlob) -> VersionedBlob:
+        """Store it under the next number of its name, whatever number it carries; numbers are never used twice."""
+        ...
+
+    async def get(self, name: str, version: int) -> VersionedBlob:
+        """Raises NotFound, also for a deleted one."""
+        ...
+
+    async def latest_ready(self, name: str) -> VersionedBlob | None: ...
+
+    async def search(self, text: str, *, after: tuple[str, int] | None, limit: int) -> list[VersionedBlob]:
+        """By name, newest version first; ``text`` is found in name or facts, in any case; deleted ones are left out."""
+        ...
+
+    async def replace(self, old: VersionedBlob, new: VersionedBlob) -> bool:
+        """Compare-and-set on the state: False where it is no longer ``old.state``."""
+        ...
+
+    async def pending(self, *, before: datetime, limit: int) -> list[VersionedBlob]: ...
+
+
+class PerfDB(Protocol):
+    """All of them over one connection."""
+
+    @property
+    def jobs(self) -> JobStore: ...
+    @property
+    def runs(self) -> RunStore: ...
+    @property
+    def events(self) -> EventStore: ...
+    @property
+    def evidence(self) -> EvidenceStore: ...
+    @property
+    def records(self) -> RecordStore: ...
+    @property
+    def followers(self) -> FollowerStore: ...
+    @property
+    def tokens(self) -> TokenStore: ...
+    @property
+    def models(self) -> VersionStore: ...
+    @property
+    def datasets(self) -> VersionStore: ...
+
+    async def prepare(self) -> None:
+        """Create what is missing (indexes, schema mark). Raises Unavailable, and Conflict on a newer schema."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises Unavailable."""
+        ...
+
+    async def close(self) -> None: ...
