@@ -16,9 +16,6 @@ from shared.errors import InvalidInput
 from shared.jobs.workload import ClosedWorkload, ConstantWorkload, PoissonWorkload, WorkloadSpec
 from shared.workload.plan import Plan
 
-MAX_PLANNED_REQUESTS: Final = 10_000_000
-"""A plan and its samples are held in memory: about 130 bytes for each request."""
-
 _NS_PER_S: Final = 1_000_000_000
 _ARRIVAL_STREAM: Final = 0
 _PAYLOAD_STREAM: Final = 1
@@ -40,7 +37,7 @@ def make_plan(workload: WorkloadSpec, payload_count: int) -> Plan:
     Payloads are taken in rounds; each round holds every payload once, in an order of its own.
 
     Raises:
-        InvalidInput: there is no payload, or the plan would hold more than ``MAX_PLANNED_REQUESTS``.
+        InvalidInput: there is no payload.
     """
     if payload_count < 1:
         raise InvalidInput(f"a plan needs at least 1 payload, found {payload_count}")
@@ -61,7 +58,6 @@ def make_plan(workload: WorkloadSpec, payload_count: int) -> Plan:
 def _constant(workload: ConstantWorkload) -> Arrivals:
     """Equal gaps: request i is due at i / rate."""
     end_ns = workload.warmup + workload.duration
-    _check_length(workload.rate, end_ns)
     count = math.ceil(end_ns * workload.rate / _NS_PER_S)
     due_ns = np.rint(np.arange(count) * (_NS_PER_S / workload.rate)).astype(np.int64)
     return Arrivals(due_ns=due_ns[due_ns < end_ns], rate_rps=workload.rate)
@@ -70,7 +66,6 @@ def _constant(workload: ConstantWorkload) -> Arrivals:
 def _poisson(workload: PoissonWorkload) -> Arrivals:
     """Exponential gaps by inversion, summed over warm-up and window without a break."""
     end_ns = workload.warmup + workload.duration
-    _check_length(workload.rate, end_ns)
     stream = _stream(workload.seed, _ARRIVAL_STREAM)
     expected = end_ns * workload.rate / _NS_PER_S
     chunk = int(expected + 6 * math.sqrt(expected)) + 16  # enough at once in all but about one case of a billion
@@ -95,15 +90,6 @@ PATTERNS: Final[Mapping[str, Callable[[Any], Arrivals]]] = {
     "closed": _closed,
 }
 """Every arrival pattern, by its name in the job file."""
-
-
-def _check_length(rate_rps: float, end_ns: int) -> None:
-    expected = rate_rps * end_ns / _NS_PER_S
-    if expected > MAX_PLANNED_REQUESTS:
-        raise InvalidInput(
-            f"workload: {rate_rps:g} requests/s over {end_ns / _NS_PER_S:g} s of warm-up and window are"
-            f" {expected:.0f} requests; at most {MAX_PLANNED_REQUESTS} can be planned: lower rate or duration"
-        )
 
 
 def _rotation(seed: int, payload_count: int, length: int, *, whole_rounds: bool) -> npt.NDArray[np.int32]:
