@@ -1,0 +1,99 @@
+"""A model's card: what its bytes are, what it takes and gives, what one sample costs."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model_repo.onnx_facts import OnnxFacts, TensorFacts
+from shared.errors import InvalidModel, Problem
+from shared.jobs.pipeline import PostprocessOp, PreprocessOp
+
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BF16",
+    "BYTES",
+]  # fmt: skip
+"""Datatypes of the Open Inference Protocol v2, plus its BF16 extension."""
+
+DATATYPES: Final[tuple[str, ...]] = get_args(Datatype)
+
+
+class TensorCard(BaseModel):
+    """One input or output."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    datatype: Datatype
+    shape: tuple[Annotated[int, Field(ge=-1)], ...] = Field(description="-1 is free; the first axis is the batch.")
+
+
+class ModelCard(BaseModel):
+    """What is known of a model. ``None`` means "not known", never zero.
+
+    Costs are for one sample; one multiply-add counts as two floating-point operations.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["onnx"] = "onnx"
+    task: str = ""
+    description: str = ""
+    source: str = ""
+    license: str = ""
+    inputs: tuple[TensorCard, ...] = ()
+    outputs: tuple[TensorCard, ...] = ()
+    labels: tuple[str, ...] = Field((), description="Name of each class, by index.")
+    opset: int | None = Field(None, ge=1)
+    parameters: int | None = Field(None, ge=0)
+    weight_bytes: int | None = Field(None, ge=0)
+    flops_per_sample: int | None = Field(None, ge=0)
+    activation_bytes_per_sample: int | None = Field(None, ge=0)
+    preprocess: tuple[PreprocessOp, ...] = Field((), description="Hint: what a job's pipeline should do before it.")
+    postprocess: tuple[PostprocessOp, ...] = Field((), description="Hint: what a job's pipeline should do after it.")
+
+
+def complete_card(sent: Mapping[str, Any], facts: OnnxFacts) -> ModelCard:
+    """The card that a user sent, with what it leaves open filled in from the model's own bytes.
+
+    Raises:
+        InvalidModel: The card is malformed, or says something that the bytes contradict; all problems are listed.
+    """
+    card = parse_card(sent)
+    found = _fields_of(facts)
+    problems = [
+        Problem(path=f"card.{field}", message="contradicts the model file", found=f"{said}", allowed=f"{value}")
+        for field, value in found.items()
+        if (said := getattr(card, field)) not in (None, (), value)
+    ]
+    if problems:
+        raise InvalidModel("The card and the model file disagree", problems=problems)
+    return card.model_copy(update=found)
+
+
+def parse_card(sent: Mapping[str, Any]) -> ModelCard:
+    """A card as it came over the wire.
+
+    Raises:
+        InvalidModel: With one problem per fault.
+    """
+    try:
+        return ModelCard.model_validate(sent)
+    except ValidationError as error:
+        problems = [
+            Problem(path=".".join(["card", *map(str, fault["loc"])]), message=fault["msg"]) for fault in error.errors()
+        ]
+        raise InvalidModel("The model card is not valid", problems=problems) from None
+
+
+def _fields_of(facts: OnnxFacts) -> dict[str, Any]:
+    return {
+        "inputs": tuple(map(_tensor_card, facts.inputs)),
+        "outputs": tuple(map(_tensor_card, facts.outputs)),
+        "opset": facts.opset,
+        "weight_bytes": facts.weight_bytes,
+    }
+
+
+def _tensor_card(tensor: TensorFacts) -> TensorCard:
+    return TensorCard.model_validate({"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape})
