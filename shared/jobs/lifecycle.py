@@ -116,6 +116,7 @@ def claim(status: RunStatus, lease: Lease) -> RunStatus:
             "lease": lease,
             "cause": None,
             "detail": None,
+            "log_tail": None,
         }
     )
 
@@ -143,20 +144,23 @@ def fail(status: RunStatus, cause: Cause, detail: str, log_tail: str = "") -> Ru
     """The attempt failed: final if it is the run's own fault, otherwise requeued until the bound."""
     _require(status, "fail", RunState.CLAIMED, RunState.RUNNING)
     if cause.is_infrastructure:
-        return requeue(status, cause, detail)
+        return requeue(status, cause, detail, log_tail)
     return status.model_copy(
         update={
             "state": RunState.FAILED,
             "lease": None,
             "cause": cause,
             "detail": detail,
-            "log_tail": log_tail,
+            "log_tail": log_tail or None,
         }
     )
 
 
-def requeue(status: RunStatus, cause: Cause, detail: str) -> RunStatus:
-    """Infrastructure failed the attempt: back to the queue under a new fence, or lost once the bound is hit."""
+def requeue(status: RunStatus, cause: Cause, detail: str, log_tail: str = "") -> RunStatus:
+    """Infrastructure failed the attempt: back to the queue under a new fence, or lost once the bound is hit.
+
+    A run is lost with its failure number ``MAX_INFRASTRUCTURE_RETRIES`` + 1, so it is claimed that often at most.
+    """
     _require(status, "requeue", RunState.CLAIMED, RunState.RUNNING)
     failures = status.infrastructure_failures + 1
     lost = failures > MAX_INFRASTRUCTURE_RETRIES
@@ -168,6 +172,7 @@ def requeue(status: RunStatus, cause: Cause, detail: str) -> RunStatus:
             "infrastructure_failures": failures,
             "cause": cause,
             "detail": detail,
+            "log_tail": log_tail or None,
         }
     )
 
@@ -181,6 +186,8 @@ def cancel(status: RunStatus) -> RunStatus:
             "fence": status.fence + 1,
             "lease": None,
             "cause": Cause.CANCELLED_BY_USER,
+            "detail": None,
+            "log_tail": None,
         }
     )
 

@@ -2,28 +2,28 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
+
+from shared.jobs.section import Section
 
 
-class NetworkLink(BaseModel):
+class NetworkLink(Section):
     """A link given by its numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
     delay_ms: float = Field(0.0, ge=0, le=10_000, description="One way.")
-    jitter_ms: float = Field(0.0, ge=0, le=10_000)
-    rate_mbit: float | None = Field(None, gt=0)
-    loss_pct: float = Field(0.0, ge=0, lt=100)
+    jitter_ms: float = Field(0.0, ge=0, le=10_000, description="Standard deviation of the delay.")
+    rate_mbit: float | None = Field(None, gt=0, le=1_000_000, description="Bandwidth; unlimited where absent.")
+    loss_pct: float = Field(0.0, ge=0, lt=100, description="Share of lost packets.")
 
 
 NetworkProfile = Literal["none", "lan", "wifi", "lte"]
 
 
 def _network_kind(value: Any) -> str:
-    return "link" if isinstance(value, dict | NetworkLink) else "profile"
+    return "NetworkLink" if isinstance(value, dict | NetworkLink) else "NetworkProfile"
 
 
 NetworkSpec = Annotated[
-    Annotated[NetworkProfile, Tag("profile")] | Annotated[NetworkLink, Tag("link")],
+    Annotated[NetworkProfile, Tag("NetworkProfile")] | Annotated[NetworkLink, Tag("NetworkLink")],
     Discriminator(_network_kind),
 ]

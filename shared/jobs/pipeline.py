@@ -1,43 +1,85 @@
 """Pre- and post-processing of a job file: declared ops, never code."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
+
+from shared.jobs.section import Contradiction, Loc, Section, refuse
+
+Form = Literal["bytes", "pixels", "floats", "planes", "scores", "probabilities", "answer"]
+"""What a sample is between two ops: file bytes, uint8 HWC, float32 HWC, CHW; model output, then what it means."""
+
+_NAMES: dict[Form, str] = {
+    "bytes": "the bytes of the dataset",
+    "pixels": "an image",
+    "floats": "a normalised image",
+    "planes": "a channels-first image",
+    "scores": "the model's scores",
+    "probabilities": "probabilities",
+    "answer": "the final answer",
+}
 
 
-class Op(BaseModel):
-    """One declared step."""
+class Op(Section):
+    """One declared step. It takes a sample in one of the forms ``takes`` and gives it in the form ``gives``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    takes: ClassVar[tuple[Form, ...]]
+    gives: ClassVar[Form | None]  # None: as it came
 
 
 class DecodeImage(Op):
     """JPEG or PNG bytes -> uint8 HWC."""
 
+    takes: ClassVar[tuple[Form, ...]] = ("bytes",)
+    gives: ClassVar[Form | None] = "pixels"
+
     op: Literal["decode_image"]
-    channels: Literal["rgb", "bgr", "gray"] = "rgb"
+    channels: Literal["rgb", "bgr", "gray"] = Field("rgb", description="Order of the colour channels.")
 
 
 class Resize(Op):
     """HWC -> HWC of ``size``, bilinear; ``keep_aspect`` fits the height and pads the right edge with zeros."""
 
+    takes: ClassVar[tuple[Form, ...]] = ("pixels", "floats")
+    gives: ClassVar[Form | None] = None
+
     op: Literal["resize"]
     size: tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]] = Field(
         strict=False, description="Height and width."
     )
-    keep_aspect: bool = False
+    keep_aspect: bool = Field(False, description="Fit the height, pad the right edge with zeros.")
 
 
 class Normalize(Op):
     """uint8 HWC -> float32 HWC: (x / 255 - mean) / std, per channel."""
 
+    takes: ClassVar[tuple[Form, ...]] = ("pixels",)
+    gives: ClassVar[Form | None] = "floats"
+
     op: Literal["normalize"]
-    mean: tuple[float, ...] = Field((0.0,), strict=False, min_length=1, max_length=4)
-    std: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), strict=False, min_length=1, max_length=4)
+    mean: tuple[float, ...] = Field(
+        (0.0,), strict=False, min_length=1, max_length=4, description="One for all channels, or one per channel."
+    )
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1.0,), strict=False, min_length=1, max_length=4, description="One for all channels, or one per channel."
+    )
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        refuse(self._unequal_lengths())
+        return self
+
+    def _unequal_lengths(self) -> Iterator[Contradiction]:
+        if len({len(self.mean), len(self.std)} - {1}) > 1:
+            yield Contradiction(("std",), f"mean has {len(self.mean)} channels and std has {len(self.std)}")
 
 
 class ChannelsFirst(Op):
     """HWC -> CHW."""
+
+    takes: ClassVar[tuple[Form, ...]] = ("pixels", "floats")
+    gives: ClassVar[Form | None] = "planes"
 
     op: Literal["channels_first"]
 
@@ -45,18 +87,27 @@ class ChannelsFirst(Op):
 class Softmax(Op):
     """Scores -> probabilities over the last axis."""
 
+    takes: ClassVar[tuple[Form, ...]] = ("scores",)
+    gives: ClassVar[Form | None] = "probabilities"
+
     op: Literal["softmax"]
 
 
 class TopK(Op):
     """Scores -> the k best classes, best first."""
 
+    takes: ClassVar[tuple[Form, ...]] = ("scores", "probabilities")
+    gives: ClassVar[Form | None] = "answer"
+
     op: Literal["top_k"]
-    k: int = Field(1, ge=1, le=1000)
+    k: int = Field(1, ge=1, le=1000, description="How many classes.")
 
 
 class CtcDecode(Op):
     """Per-step class scores -> text: best path, repeats merged, blanks dropped. Labels come from the model card."""
+
+    takes: ClassVar[tuple[Form, ...]] = ("scores", "probabilities")
+    gives: ClassVar[Form | None] = "answer"
 
     op: Literal["ctc_decode"]
 
@@ -65,11 +116,33 @@ PreprocessOp = Annotated[DecodeImage | Resize | Normalize | ChannelsFirst, Field
 PostprocessOp = Annotated[Softmax | TopK | CtcDecode, Field(discriminator="op")]
 
 
-class PipelineSpec(BaseModel):
+class PipelineSpec(Section):
     """What happens to a sample before and after the model, and on which side."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    side: Literal["client", "server"] = Field("client", description="Who does it.")
+    preprocess: tuple[PreprocessOp, ...] = Field(
+        (), strict=False, max_length=32, description="Ops between the dataset and the request, in order."
+    )
+    postprocess: tuple[PostprocessOp, ...] = Field(
+        (), strict=False, max_length=32, description="Ops between the response and the answer, in order."
+    )
 
-    side: Literal["client", "server"] = "client"
-    preprocess: tuple[PreprocessOp, ...] = Field((), strict=False)
-    postprocess: tuple[PostprocessOp, ...] = Field((), strict=False)
+    @model_validator(mode="after")
+    def _ops_follow_each_other(self) -> Self:
+        refuse(
+            [
+                *_misplaced("preprocess", self.preprocess, "bytes"),
+                *_misplaced("postprocess", self.postprocess, "scores"),
+            ]
+        )
+        return self
+
+
+def _misplaced(key: str, ops: Sequence[PreprocessOp | PostprocessOp], start: Form) -> Iterator[Contradiction]:
+    form = start
+    for index, op in enumerate(ops):
+        if form not in op.takes:
+            wanted = " or ".join(_NAMES[taken] for taken in op.takes)
+            loc: Loc = (key, index, "op")
+            yield Contradiction(loc, f"{op.op} takes {wanted}, but here comes {_NAMES[form]}")
+        form = op.gives or form

@@ -3,32 +3,33 @@
 Reading a file with line numbers is ``shared.jobs.document``; sweeps and repeats are ``shared.jobs.sweep``.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from shared.jobs.network import NetworkSpec
-from shared.jobs.pipeline import PipelineSpec
+from shared.jobs.pipeline import CtcDecode, PipelineSpec
+from shared.jobs.section import Contradiction, Section, refuse
 from shared.jobs.units import DurationNs
 from shared.jobs.workload import WorkloadSpec
 
 API_VERSION: Final = "inferbench/v1"
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
+LABEL_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$"
+URL_PATTERN: Final = r"^https?://[^\s]{1,2000}$"
+MAX_SEED: Final = 2**63 - 1
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["resnet50-batching"])]
-
-
-class Section(BaseModel):
-    """A part of the job file: unknown keys are errors, because a misspelt key must never mean a default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Label = Annotated[str, Field(pattern=LABEL_PATTERN)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Seed of the weights.")]
 
 
 class NamedModel(Section):
     """A model of the repository."""
 
     name: Name = Field(description="Name of a registered model.")
-    version: Annotated[int, Field(ge=1)] | Literal["latest"] = Field(
+    version: Annotated[int, Field(ge=1, le=MAX_SEED)] | Literal["latest"] = Field(
         "latest", description="Version number, or `latest`, which is pinned at submit."
     )
 
@@ -36,47 +37,50 @@ class NamedModel(Section):
 class FullyConnectedModel(Section):
     """A stack of fully connected layers with ReLU."""
 
-    family: Literal["fc"]
+    family: Literal["fc"] = Field(description="Fully connected.")
     layers: int = Field(4, ge=1, le=256, description="Hidden layers.")
     width: int = Field(512, ge=1, le=16384, description="Neurons in each layer.")
-    seed: int = Field(0, ge=0, description="Seed of the weights.")
+    seed: Seed = 0
 
 
 class ResidualCnnModel(Section):
     """A stem, residual blocks of two 3x3 convolutions, global pooling, a classifier."""
 
-    family: Literal["cnn"]
+    family: Literal["cnn"] = Field(description="Residual CNN.")
     layers: int = Field(8, ge=1, le=128, description="Residual blocks.")
     width: int = Field(64, ge=1, le=2048, description="Channels.")
     image_size: int = Field(64, ge=8, le=1024, description="Height and width of the input in pixels.")
-    seed: int = Field(0, ge=0, description="Seed of the weights.")
+    seed: Seed = 0
 
 
 class LstmModel(Section):
     """A stack of LSTM layers over a sequence of vectors."""
 
-    family: Literal["lstm"]
+    family: Literal["lstm"] = Field(description="LSTM.")
     layers: int = Field(2, ge=1, le=64, description="LSTM layers.")
     width: int = Field(256, ge=1, le=8192, description="Hidden units.")
     sequence_length: int = Field(32, ge=1, le=4096, description="Steps.")
-    seed: int = Field(0, ge=0, description="Seed of the weights.")
+    seed: Seed = 0
 
 
 class AttentionModel(Section):
     """Transformer encoder blocks: self-attention, feed-forward, layer norm."""
 
-    family: Literal["attention"]
+    family: Literal["attention"] = Field(description="Transformer encoder.")
     layers: int = Field(4, ge=1, le=128, description="Blocks.")
     width: int = Field(256, ge=8, le=8192, description="Model width.")
     heads: int = Field(4, ge=1, le=128, description="Attention heads; divides width.")
     sequence_length: int = Field(64, ge=1, le=4096, description="Tokens.")
-    seed: int = Field(0, ge=0, description="Seed of the weights.")
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        refuse(self._uneven_heads())
         return self
+
+    def _uneven_heads(self) -> Iterator[Contradiction]:
+        if self.width % self.heads:
+            yield Contradiction(("heads",), f"width {self.width} is not a multiple of heads {self.heads}")
 
 
 CanonicalSpec = Annotated[
@@ -87,17 +91,17 @@ CanonicalSpec = Annotated[
 class GeneratedModel(Section):
     """A canonical model, made from hyper-parameters on the follower."""
 
-    generate: CanonicalSpec
+    generate: CanonicalSpec = Field(description="Hyper-parameters of a canonical network, chosen by `family`.")
 
 
 def _model_kind(value: Any) -> str:
     if isinstance(value, dict):
-        return "generated" if "generate" in value else "named"
-    return "generated" if isinstance(value, GeneratedModel) else "named"
+        return "GeneratedModel" if "generate" in value else "NamedModel"
+    return "GeneratedModel" if isinstance(value, GeneratedModel) else "NamedModel"
 
 
 ModelSpec = Annotated[
-    Annotated[NamedModel, Tag("named")] | Annotated[GeneratedModel, Tag("generated")],
+    Annotated[NamedModel, Tag("NamedModel")] | Annotated[GeneratedModel, Tag("GeneratedModel")],
     Discriminator(_model_kind),
 ]
 
@@ -112,21 +116,37 @@ class BatchingSpec(Section):
 class ServiceSpec(Section):
     """What serves the model, and how."""
 
-    platform: Literal["onnxruntime", "triton", "tfserving", "torchscript", "endpoint"] = "onnxruntime"
-    launch: Literal["process", "docker"] = "process"
-    protocol: Literal["http", "grpc"] = "http"
-    device: Literal["cpu", "cuda"] = "cpu"
+    platform: Literal["onnxruntime", "triton", "tfserving", "torchscript", "endpoint"] = Field(
+        "onnxruntime", description="The serving software; `endpoint` is one that already runs, at `url`."
+    )
+    launch: Literal["process", "docker"] = Field("process", description="How the follower starts the software.")
+    protocol: Literal["http", "grpc"] = Field("http", description="What the requests are sent over.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="What executes the model.")
     threads: int = Field(1, ge=1, le=1024, description="Threads inside one inference.")
     instances: int = Field(1, ge=1, le=256, description="Copies of the model that run side by side.")
     batching: BatchingSpec = BatchingSpec()
-    url: str | None = Field(None, description="Address of an existing endpoint; only for platform endpoint.")
-    ready_timeout: DurationNs = Field(60_000_000_000, gt=0, description="Longest wait until the server is ready.")
+    url: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
+        None, description="Address of the existing endpoint; for platform `endpoint` and no other."
+    )
+    ready_timeout: DurationNs = Field(
+        60_000_000_000,
+        gt=0,
+        le=3_600_000_000_000,
+        description="Longest wait until the server is ready; above 0s, at most 1h.",
+    )
 
     @model_validator(mode="after")
     def _url_belongs_to_endpoint(self) -> Self:
-        if (self.platform == "endpoint") != (self.url is not None):
-            raise ValueError("platform endpoint needs a url, and no other platform takes one")
+        refuse(self._misplaced_url())
         return self
+
+    def _misplaced_url(self) -> Iterator[Contradiction]:
+        if self.platform == "endpoint" and self.url is None:
+            yield Contradiction(("platform",), "platform endpoint needs service.url, the address of what already runs")
+        if self.platform != "endpoint" and self.url is not None:
+            yield Contradiction(
+                ("url",), f"a url goes with platform endpoint only; {self.platform} is started by the follower"
+            )
 
 
 class RequestsSpec(Section):
@@ -138,12 +158,12 @@ class RequestsSpec(Section):
 
 
 class SloSpec(Section):
-    """Limits that the run must meet, on the response latency unless named otherwise."""
+    """Limits that the run must meet; the latencies are response latencies, from the due time."""
 
-    p50_ms: float | None = Field(None, gt=0)
-    p90_ms: float | None = Field(None, gt=0)
-    p95_ms: float | None = Field(None, gt=0)
-    p99_ms: float | None = Field(None, gt=0)
+    p50_ms: float | None = Field(None, gt=0, description="Largest median.")
+    p90_ms: float | None = Field(None, gt=0, description="Largest 90th percentile.")
+    p95_ms: float | None = Field(None, gt=0, description="Largest 95th percentile.")
+    p99_ms: float | None = Field(None, gt=0, description="Largest 99th percentile.")
     error_rate: float | None = Field(None, ge=0, le=1, description="Largest share of failed requests.")
     throughput_rps: float | None = Field(None, gt=0, description="Least completed requests per second.")
 
@@ -151,29 +171,61 @@ class SloSpec(Section):
 class RequiresSpec(Section):
     """Which followers may take the run."""
 
-    device: Literal["cpu", "cuda"] | None = None
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels that the follower must carry.")
+    device: Literal["cpu", "cuda"] | None = Field(None, description="Must be `service.device`; says it aloud.")
+    labels: dict[Label, Label] = Field(
+        default_factory=dict, max_length=32, description="Labels that the follower must carry."
+    )
 
 
 class RunSpec(Section):
     """One fully resolved configuration: a job file without sweep and repeats."""
 
-    model: ModelSpec
+    model: ModelSpec = Field(description="What is served: a registered model, or one to `generate`.")
     service: ServiceSpec = ServiceSpec()
     pipeline: PipelineSpec = PipelineSpec()
     requests: RequestsSpec = RequestsSpec()
-    workload: WorkloadSpec
-    network: NetworkSpec = "none"
+    workload: WorkloadSpec = Field(description="The arrival process, chosen by `pattern`.")
+    network: NetworkSpec = Field("none", description="The link to the server: a profile, or its numbers.")
     slo: SloSpec | None = None
     requires: RequiresSpec = RequiresSpec()
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        if self.requires.device not in (None, self.service.device):
-            raise ValueError(f"requires.device {self.requires.device} contradicts service.device {self.service.device}")
-        if self.requests.dataset == "synthetic" and (self.pipeline.preprocess or self.pipeline.postprocess):
-            raise ValueError("synthetic tensors have nothing to pre- or post-process; name a dataset or drop the ops")
+    def _sections_fit(self) -> Self:
+        refuse(contradictions({name: getattr(self, name) for name in RunSpec.model_fields}))
         return self
+
+
+def _device_differs(service: ServiceSpec, requires: RequiresSpec) -> Iterator[Contradiction]:
+    if requires.device not in (None, service.device):
+        message = f"requires.device {requires.device} contradicts service.device {service.device}"
+        yield Contradiction(("requires", "device"), message)
+
+
+def _nothing_to_process(requests: RequestsSpec, pipeline: PipelineSpec) -> Iterator[Contradiction]:
+    if requests.dataset == "synthetic" and (pipeline.preprocess or pipeline.postprocess):
+        message = "synthetic tensors have nothing to pre- or post-process; name a requests.dataset or drop the ops"
+        yield Contradiction(("pipeline",), message)
+
+
+def _no_labels_to_decode(model: ModelSpec, pipeline: PipelineSpec) -> Iterator[Contradiction]:
+    for index, op in enumerate(pipeline.postprocess):
+        if isinstance(op, CtcDecode) and isinstance(model, GeneratedModel):
+            message = "ctc_decode takes its labels from the model's card, and a generated model has none"
+            yield Contradiction(("pipeline", "postprocess", index, "op"), message)
+
+
+_RULES: Final[tuple[tuple[tuple[str, ...], Callable[..., Iterator[Contradiction]]], ...]] = (
+    (("service", "requires"), _device_differs),
+    (("requests", "pipeline"), _nothing_to_process),
+    (("model", "pipeline"), _no_labels_to_decode),
+)
+"""What has to hold between sections: the sections that a rule reads, and the rule."""
+
+
+def contradictions(sections: dict[str, Any]) -> list[Contradiction]:
+    """What is impossible between the sections given; rules that read a section not given are passed over."""
+    ready = [(names, rule) for names, rule in _RULES if all(name in sections for name in names)]
+    return [found for names, rule in ready for found in rule(*(sections[name] for name in names))]
 
 
 SweepValue = bool | int | float | str
@@ -182,12 +234,13 @@ SweepValue = bool | int | float | str
 class JobSpec(RunSpec):
     """A whole job file."""
 
-    apiVersion: Literal["inferbench/v1"] = Field(API_VERSION)  # noqa: N815 - the file format's spelling
-    kind: Literal["Job"] = "Job"
-    name: Name
-    team: Name = "default"
-    priority: Literal["low", "normal", "high"] = "normal"
-    repeats: int = Field(1, ge=1, le=100, description="Runs of each configuration.")
+    apiVersion: Literal["inferbench/v1"] = Field(API_VERSION, description="Version of this format.")  # noqa: N815 - the file format's spelling
+    kind: Literal["Job"] = Field("Job", description="What the document is.")
+    name: Name = Field(description="What people call the job.", examples=["resnet50-batching"])
+    team: Name = Field("default", description="Who it counts for.")
+    priority: Literal["low", "normal", "high"] = Field("normal", description="Higher ones are started first.")
+    repeats: int = Field(1, ge=1, le=100, description="Runs of each configuration; repeat r uses workload.seed + r.")
     sweep: dict[str, Annotated[list[SweepValue], Field(min_length=1)]] = Field(
-        default_factory=dict, description="Dotted path -> values; the runs are their product."
+        default_factory=dict,
+        description="Dotted path -> values; the runs are the product of all values, times `repeats`; at most 1000.",
     )

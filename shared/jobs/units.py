@@ -1,6 +1,7 @@
 """Durations as people write them (``5s``, ``200ms``) and as the code keeps them (integer nanoseconds)."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -13,7 +14,8 @@ _NS_PER_UNIT: Final = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_PATTERN: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
+DURATION_PATTERN: Final = r"^[0-9]{1,12}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)$"
+_PATTERN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ns|us|ms|s|m|h)")
 
 
 def parse_duration_ns(value: object) -> int:
@@ -24,8 +26,8 @@ def parse_duration_ns(value: object) -> int:
     """
     match = _PATTERN.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"a duration is a number with a unit, such as 5s, 200ms or 2m; found {value!r}")
-    return round(float(match[1]) * _NS_PER_UNIT[match[2]])
+        raise ValueError("a duration is a number with a unit, such as 5s, 200ms or 2m")
+    return round(Decimal(match[1]) * _NS_PER_UNIT[match[2]])
 
 
 def format_duration(duration_ns: int) -> str:
@@ -40,6 +42,6 @@ DurationNs = Annotated[
     int,
     BeforeValidator(parse_duration_ns),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ns|us|ms|s|m|h)$", "examples": ["5s", "200ms"]}),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["5s", "200ms"]}),
 ]
 """Nanoseconds in code, ``5s`` in files; a number without a unit is refused."""

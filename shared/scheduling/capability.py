@@ -1,11 +1,19 @@
 """Can this follower run that? One pure check, used at submit and at every claim."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from shared.jobs.network import NetworkLink
-from shared.jobs.spec import GeneratedModel, RunSpec
-from shared.wire.identity import Capabilities
+from shared.jobs.spec import RunSpec
+from shared.scheduling.needs import Need, Needs, needs_of
+from shared.wire.identity import Capabilities, PlatformOffer, Slot
+
+_OFFER_FIELDS: Final[Mapping[str, str]] = {
+    "service.launch": "launch",
+    "service.protocol": "protocol",
+    "service.device": "device",
+}
+_LABEL: Final = "requires.labels."
 
 
 @dataclass(frozen=True)
@@ -17,42 +25,60 @@ class Gap:
     announced: tuple[str, ...]
 
 
-def gaps(spec: RunSpec, have: Capabilities, *, uploaded_datasets: Collection[str] = ()) -> list[Gap]:
-    """What keeps a follower with capabilities ``have`` from running ``spec``; empty means nothing does."""
-    return [*_service_gaps(spec, have), *_other_gaps(spec, have, uploaded_datasets)]
+def gaps(
+    spec: RunSpec, have: Capabilities, *, slot: Slot | None = None, uploaded_datasets: Collection[str] = ()
+) -> list[Gap]:
+    """What keeps a follower with capabilities ``have`` from running ``spec``; empty means nothing does.
+
+    With ``slot``, also whether that slot of the follower has the right device.
+    """
+    return unmet(needs_of(spec, uploaded_datasets), have, slot=slot)
 
 
-def _service_gaps(spec: RunSpec, have: Capabilities) -> Iterator[Gap]:
-    wanted = spec.service
-    offers = [offer for offer in have.platforms if offer.platform == wanted.platform]
-    if not offers:
-        yield Gap("service.platform", wanted.platform, tuple(sorted({o.platform for o in have.platforms})))
-        return
-    for field in ("launch", "protocol", "device"):
-        needed: str = getattr(wanted, field)
-        announced = sorted({value for offer in offers for value in getattr(offer, field)})
-        if needed not in announced:
-            yield Gap(f"service.{field}", needed, tuple(announced))
+def unmet(needs: Needs, have: Capabilities, *, slot: Slot | None = None) -> list[Gap]:
+    """As ``gaps``, from the needs that are kept beside a queued run."""
+    offer = _best_offer(needs, have)
+    found = ((need, _announced(need, have, offer, slot)) for need in needs)
+    return [
+        Gap(need.path, need.value, tuple(sorted(set(announced))))
+        for need, announced in found
+        if need.value not in announced
+    ]
 
 
-def _other_gaps(spec: RunSpec, have: Capabilities, uploaded_datasets: Collection[str]) -> Iterator[Gap]:
-    network = "custom" if isinstance(spec.network, NetworkLink) else spec.network
-    yield from _missing("network", network, have.networks)
-    yield from _missing("workload.pattern", spec.workload.pattern, have.patterns)
-    ops = [*spec.pipeline.preprocess, *spec.pipeline.postprocess]
-    if ops:
-        yield from _missing("pipeline.side", spec.pipeline.side, have.pipeline_sides)
-    for op in ops:
-        yield from _missing("pipeline", op.op, have.ops)
-    if isinstance(spec.model, GeneratedModel):
-        yield from _missing("model.generate.family", spec.model.generate.family, have.model_families)
-    yield from _missing("requests.dataset", spec.requests.dataset, [*have.datasets, *uploaded_datasets])
-    for label, value in spec.requires.labels.items():
-        found = have.labels.get(label)
-        if found != value:
-            yield Gap(f"requires.labels.{label}", value, (found,) if found is not None else ())
+def _best_offer(needs: Needs, have: Capabilities) -> PlatformOffer | None:
+    """The offer of the platform that misses least: two offers must not lend each other their halves."""
+    wanted = {need.path: need.value for need in needs}
+
+    def misses(offer: PlatformOffer) -> int:
+        return sum(wanted[path] not in getattr(offer, field) for path, field in _OFFER_FIELDS.items())
+
+    offers = [offer for offer in have.platforms if offer.platform == wanted["service.platform"]]
+    return min(offers, key=misses, default=None)
 
 
-def _missing(path: str, needed: str, announced: Collection[str]) -> Iterator[Gap]:
-    if needed not in announced:
-        yield Gap(path, needed, tuple(sorted(announced)))
+def _announced(need: Need, have: Capabilities, offer: PlatformOffer | None, slot: Slot | None) -> Collection[str]:
+    if need.path in _OFFER_FIELDS:
+        return _offered(need, offer, slot)
+    if need.path.startswith(_LABEL):
+        label = have.labels.get(need.path.removeprefix(_LABEL))
+        return () if label is None else (label,)
+    if need.path.endswith("].op"):
+        return have.ops
+    return {
+        "model.generate.family": have.model_families,
+        "service.platform": tuple(offer.platform for offer in have.platforms),
+        "pipeline.side": have.pipeline_sides,
+        "requests.dataset": have.datasets,
+        "workload.pattern": have.patterns,
+        "network": have.networks,
+    }[need.path]
+
+
+def _offered(need: Need, offer: PlatformOffer | None, slot: Slot | None) -> Collection[str]:
+    if offer is None:  # the platform is the gap, and the rest depends on it
+        return (need.value,)
+    offered: tuple[str, ...] = getattr(offer, _OFFER_FIELDS[need.path])
+    if need.path == "service.device" and slot is not None:
+        return tuple(device for device in offered if device == slot.device)
+    return offered

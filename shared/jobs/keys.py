@@ -1,0 +1,100 @@
+"""Keys that say which records may be ranked together, and which are repeats of one configuration.
+
+A key is the SHA-256 of canonical JSON: sorted keys, no spaces, durations and numbers in their one normal form, so
+that ``1s`` and ``1000ms`` or ``50`` and ``50.0`` give the same key.
+
+* **Comparability key**: the task. Equal for two records whose numbers answer the same question.
+* **Configuration key**: the task, what served it, and on what. Equal for repeats.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.jobs.spec import API_VERSION, NamedModel, RunSpec, ServiceSpec
+from shared.wire.identity import Inventory, Slot
+
+TASK_SECTIONS: Final = frozenset({"model", "pipeline", "requests", "workload", "network"})
+"""Sections of a run that say what is to be done: they must be equal for two records to be compared."""
+
+COMPARED_SECTIONS: Final = frozenset({"service", "slo", "requires"})
+"""Sections that say how it is done, what is hoped for and where: a reader compares records that differ in them."""
+
+_NOT_TASK: Final = {"workload": frozenset({"seed"})}
+"""A seed draws one sample of the same arrival process; repeats differ in nothing else."""
+
+_NOT_CONFIGURATION: Final = frozenset({"ready_timeout"})
+"""A limit on the start that leaves no trace in what is measured."""
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of the canonical JSON of ``value``, in hexadecimal."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def comparability_key(spec: RunSpec, model_digest: str | None, dataset_digest: str | None) -> str:
+    """Digest of the task: equal for records that may be ranked together.
+
+    Args:
+        spec: the run.
+        model_digest: SHA-256 of a registered model's bytes; None for a generated model, which its spec determines.
+        dataset_digest: SHA-256 of an uploaded dataset's bytes; None for a built-in or synthetic one.
+
+    Raises:
+        ValueError: a registered model without a digest: its name alone does not say what was served.
+    """
+    task = task_of(spec, model_digest, dataset_digest)
+    if model_digest is not None:
+        del task["model"]["name"]  # the same bytes under two names are the same model
+    if dataset_digest is not None:
+        del task["requests"]["dataset"]
+    return digest_of(task)
+
+
+def task_of(spec: RunSpec, model_digest: str | None, dataset_digest: str | None) -> dict[str, Any]:
+    """What the comparability key covers, for people to read; names stand beside the digests that count.
+
+    Raises:
+        ValueError: as ``comparability_key``.
+    """
+    dumped = spec.model_dump(mode="json")
+    task = {name: dumped[name] for name in sorted(TASK_SECTIONS)}
+    for section, ignored in _NOT_TASK.items():
+        task[section] = {key: value for key, value in task[section].items() if key not in ignored}
+    if isinstance(spec.model, NamedModel):
+        if model_digest is None:
+            raise ValueError(f"model {spec.model.name!r} has no digest yet, so nothing can be compared with it")
+        task["model"] = {"name": spec.model.name, "sha256": model_digest}
+    if dataset_digest is not None:
+        task["requests"] = {**task["requests"], "sha256": dataset_digest}
+    return {"schema": API_VERSION, **task}
+
+
+def configuration_key(
+    comparability: str, service: ServiceSpec, hardware: Mapping[str, Any], versions: Mapping[str, str]
+) -> str:
+    """Digest of a task, its serving configuration and its kind of host: equal for repeats.
+
+    Args:
+        comparability: the comparability key.
+        service: what served it.
+        hardware: as ``hardware_of`` gives it.
+        versions: of the platform and everything else that decides how fast it is.
+    """
+    served = service.model_dump(mode="json", exclude=set(_NOT_CONFIGURATION))
+    return digest_of([comparability, served, dict(hardware), dict(versions)])
+
+
+def hardware_of(inventory: Inventory, slot: Slot) -> dict[str, Any]:
+    """What makes two hosts the same kind: the parts in use, not the host's name or what else is plugged in."""
+    return {
+        "cpu": inventory.cpu_model,
+        "caches": inventory.caches,
+        "governor": inventory.governor,
+        "server_cores": len(slot.server_cores),
+        "client_cores": len(slot.client_cores),
+        "shared_cores": len(set(slot.server_cores) & set(slot.client_cores)),
+        "gpus": sorted(gpu.name for gpu in inventory.gpus if gpu.index in slot.gpus),
+    }

@@ -1,0 +1,24 @@
+"""The state of a job, from the states of its runs."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from shared.jobs.lifecycle import TERMINAL, RunState
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+def job_state(run_states: Mapping[RunState, int]) -> JobState:
+    """One word for a job whose runs stand as counted.
+
+    Until every run has ended the job is queued (none was ever taken) or running. Then the gravest end names it: a
+    person's cancel before a failure before success. A lost run is a failed one here.
+    """
+    states = {state for state, count in run_states.items() if count}
+    if states <= {RunState.QUEUED}:
+        return "queued"
+    if states - TERMINAL:
+        return "running"
+    if RunState.CANCELLED in states:
+        return "cancelled"
+    return "failed" if states & {RunState.FAILED, RunState.LOST} else "succeeded"

@@ -1,0 +1,48 @@
+"""What a run needs of a follower: small, ordered, and cheap to keep beside a queued run."""
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from shared.jobs.network import NetworkLink
+from shared.jobs.section import path_of
+from shared.jobs.spec import GeneratedModel, RunSpec
+
+CUSTOM_NETWORK = "custom"
+"""What a follower announces under networks if it can shape a link given by its numbers."""
+
+
+class Need(NamedTuple):
+    """One thing: where the job file asks for it, and what it asks for."""
+
+    path: str
+    value: str
+
+
+Needs = tuple[Need, ...]
+
+
+def needs_of(spec: RunSpec, uploaded_datasets: Collection[str] = ()) -> Needs:
+    """Everything that a run needs, in the order of the job file. Uploaded datasets come from the leader: no need."""
+    return tuple(_needs(spec, uploaded_datasets))
+
+
+def _needs(spec: RunSpec, uploaded_datasets: Collection[str]) -> Iterator[Need]:
+    if isinstance(spec.model, GeneratedModel):
+        yield Need("model.generate.family", spec.model.generate.family)
+    for field in ("platform", "launch", "protocol", "device"):
+        yield Need(f"service.{field}", getattr(spec.service, field))
+    yield from _pipeline_needs(spec)
+    if spec.requests.dataset not in uploaded_datasets:
+        yield Need("requests.dataset", spec.requests.dataset)
+    yield Need("workload.pattern", spec.workload.pattern)
+    yield Need("network", CUSTOM_NETWORK if isinstance(spec.network, NetworkLink) else spec.network)
+    for label, value in spec.requires.labels.items():
+        yield Need(f"requires.labels.{label}", value)
+
+
+def _pipeline_needs(spec: RunSpec) -> Iterator[Need]:
+    if spec.pipeline.preprocess or spec.pipeline.postprocess:
+        yield Need("pipeline.side", spec.pipeline.side)
+    for phase, ops in (("preprocess", spec.pipeline.preprocess), ("postprocess", spec.pipeline.postprocess)):
+        for index, op in enumerate(ops):
+            yield Need(path_of(("pipeline", phase, index, "op")), op.op)
