@@ -1,0 +1,67 @@
+"""From a job's declared ops to one function per side of the model. The tables here are all the ops there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from follower.pipeline.ctc import ctc_decode
+from follower.pipeline.image import channels_first, decode_image, normalize, resize
+from follower.pipeline.protocol import Answer, Array, Postprocess, Preprocess
+from follower.pipeline.raster import Raster
+from follower.pipeline.scores import softmax, top_k
+from shared.jobs.pipeline import PipelineSpec
+
+PREPROCESS: Final[Mapping[str, Callable[[Any], Callable[[Any], Any]]]] = {
+    "decode_image": decode_image,
+    "resize": resize,
+    "normalize": normalize,
+    "channels_first": channels_first,
+}
+"""Op name -> maker of a function from the op's parameters. Bytes become a ``Raster`` in the first op."""
+
+POSTPROCESS: Final[Mapping[str, Callable[[Any, Sequence[str]], Callable[[Any], Any]]]] = {
+    "softmax": softmax,
+    "top_k": top_k,
+    "ctc_decode": ctc_decode,
+}
+"""Op name -> maker of a function from the op's parameters and the model's labels."""
+
+
+def ops() -> tuple[str, ...]:
+    """The names that a follower announces."""
+    return (*PREPROCESS, *POSTPROCESS)
+
+
+def build_preprocess(spec: PipelineSpec) -> Preprocess:
+    """The function that runs per sample before the model. Without ops it gives the sample's bytes as uint8.
+
+    The function raises PipelineFailed on a sample that it cannot process.
+    """
+    steps = [PREPROCESS[op.op](op) for op in spec.preprocess]
+
+    def run(data: bytes) -> Array:
+        value: Any = data
+        for step in steps:
+            value = step(value)
+        return value.tensor() if isinstance(value, Raster) else np.frombuffer(data, np.uint8)
+
+    return run
+
+
+def build_postprocess(spec: PipelineSpec, labels: Sequence[str] = ()) -> Postprocess:
+    """The function that runs per sample after the model; it raises PipelineFailed on an output of the wrong shape.
+
+    Raises:
+        PipelineFailed: An op needs labels that the model's card does not have.
+    """
+    names = tuple(labels)
+    steps = [POSTPROCESS[op.op](op, names) for op in spec.postprocess]
+
+    def run(output: Array) -> Answer | None:
+        value: Any = output
+        for step in steps:
+            value = step(value)
+        return value if isinstance(value, Answer) else None
+
+    return run
