@@ -3,37 +3,23 @@
 Obligations of every implementation:
 
 * ``start`` returns at once or raises; everything it starts dies with the calling process, whatever kills that.
+  It is called from a thread that lives as long as the service (see ``follower.serve.launch.protocol``).
 * ``wait_ready`` returns only after one real inference has been answered, and raises ``AttemptFailed`` with the
-  cause that tells the failures apart: not ready in time, died, out of memory.
+  cause that tells the failures apart: not ready in time, died, out of memory, model refused.
 * ``stop`` leaves no process, port or file outside ``workdir``; calling it twice is harmless.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 from shared.jobs.spec import ServiceSpec
 from shared.measure.record import ColdStart
 from shared.wire.identity import PlatformOffer
 
-
-@dataclass(frozen=True, kw_only=True)
-class TensorInfo:
-    """One input or output: Open Inference Protocol datatype, and a shape in which -1 is free."""
-
-    name: str
-    datatype: str  # "FP32", "INT64", ...
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelMetadata:
-    """What the running service says of its model."""
-
-    name: str
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
+__all__ = ["Endpoint", "ModelMetadata", "Platform", "PlatformTable", "ServeRequest", "Service", "TensorInfo"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +31,9 @@ class ServeRequest:
     service: ServiceSpec
     server_cores: Sequence[int]
     workdir: Path  # logs and scratch go here
+    memory_bytes: int | None = None  # most address space that the server may take; None: no limit
+    example_shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Shapes for the first inference by input name, for models whose free dimensions cannot be guessed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +48,19 @@ class Endpoint:
 class Service(Protocol):
     """A started service."""
 
-    endpoint: Endpoint
-    log_path: Path
+    @property
+    def endpoint(self) -> Endpoint:
+        """Known once ``wait_ready`` has returned.
+
+        Raises:
+            AttemptFailed: SERVER_NOT_READY before the service has opened its port.
+        """
+        ...
+
+    @property
+    def log_path(self) -> Path:
+        """What the service wrote to its standard output and error."""
+        ...
 
     def wait_ready(self, timeout_ns: int) -> ColdStart:
         """Blocks until the first inference has been answered.
@@ -91,13 +91,22 @@ class Service(Protocol):
 class Platform(Protocol):
     """A serving platform."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As ``service.platform`` of the job file spells it."""
+        ...
 
     def offer(self) -> PlatformOffer | None:
         """What can be announced, or None where the platform is not installed."""
         ...
 
-    def start(self, request: ServeRequest) -> Service: ...
+    def start(self, request: ServeRequest) -> Service:
+        """Starts serving.
+
+        Raises:
+            NotAvailable: the request asks for what ``offer`` does not announce.
+        """
+        ...
 
 
 PlatformTable = Mapping[str, Platform]

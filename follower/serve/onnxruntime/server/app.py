@@ -1,0 +1,93 @@
+"""The Open Inference Protocol v2 over HTTP: health, metadata, and the way to ``infer``."""
+
+from http import HTTPStatus
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from follower.serve.onnxruntime.server.infer import InferEndpoint, error_body
+from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.onnxruntime.server.serving import VERSION, Serving
+from follower.serve.openinference.tensors import TensorInfo
+
+_MODEL = "/v2/models/{model}"
+_MODEL_VERSION = f"{_MODEL}/versions/{{version}}"
+
+
+def create_app(serving: Serving) -> FastAPI:
+    """The application. ``infer`` comes first in the table and is a plain ASGI route: see ``infer``."""
+    infer = InferEndpoint(serving)
+    app = FastAPI(
+        openapi_url=None,
+        routes=[Route(f"{path}/infer", infer, methods=["POST"]) for path in (_MODEL, _MODEL_VERSION)],
+        exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _internal_error},
+    )
+    _add_server_routes(app, serving)
+    _add_model_routes(app, serving)
+    return app
+
+
+def _add_server_routes(app: FastAPI, serving: Serving) -> None:
+    @app.get("/v2")
+    async def server_metadata() -> dict[str, Any]:
+        version = installed_version("onnxruntime")
+        return {"name": "inferbench-onnxruntime", "version": version, "extensions": ["binary_tensor_data"]}
+
+    @app.get("/v2/health/live")
+    async def live() -> Response:
+        return Response()
+
+    @app.get("/v2/health/ready")
+    async def ready() -> Response:
+        return _readiness(serving)
+
+
+def _add_model_routes(app: FastAPI, serving: Serving) -> None:
+    @app.get(_MODEL)
+    @app.get(_MODEL_VERSION)
+    async def model_metadata(model: str, version: str = VERSION) -> dict[str, Any]:
+        metadata = serving.model(model, version).metadata
+        return {
+            "name": metadata.name,
+            "versions": [VERSION],
+            "platform": "onnxruntime_onnx",
+            "inputs": [_tensor(tensor) for tensor in metadata.inputs],
+            "outputs": [_tensor(tensor) for tensor in metadata.outputs],
+        }
+
+    @app.get(f"{_MODEL}/ready")
+    @app.get(f"{_MODEL_VERSION}/ready")
+    async def model_ready(model: str, version: str = VERSION) -> Response:
+        serving.knows(model, version)
+        return _readiness(serving)
+
+
+def _readiness(serving: Serving) -> Response:
+    if serving.loaded is None:
+        raise Refused("the model is still being loaded", HTTPStatus.SERVICE_UNAVAILABLE)
+    return Response()
+
+
+def _tensor(tensor: TensorInfo) -> dict[str, Any]:
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Refused):
+        raise error
+    return Response(error_body(error), status_code=error.status, media_type="application/json")
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
+
+
+async def _internal_error(_request: Request, error: Exception) -> Response:
+    message = f"the server failed: {type(error).__name__}; see its log"
+    return JSONResponse({"error": message}, status_code=HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,0 +1,51 @@
+"""What the server serves at the moment: nothing until the model is loaded, then one model in one version."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from follower.serve.onnxruntime.server.batcher import Batcher
+from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.openinference.tensors import ModelMetadata
+
+VERSION: Final = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingModel:
+    """A model that takes requests."""
+
+    metadata: ModelMetadata
+    batched: bool
+    batcher: Batcher
+
+
+class Serving:
+    """The one model by its name, whether loaded yet or not."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.loaded: ServingModel | None = None
+
+    def knows(self, model: str, version: str = VERSION) -> None:
+        """Checks a name from a URL.
+
+        Raises:
+            Refused: no such model or version, with status 404.
+        """
+        if model != self._name:
+            raise Refused(f"unknown model {model!r}; this server has {self._name!r}", HTTPStatus.NOT_FOUND)
+        if version != VERSION:
+            message = f"model {model!r} has no version {version!r}, only {VERSION!r}"
+            raise Refused(message, HTTPStatus.NOT_FOUND)
+
+    def model(self, model: str, version: str = VERSION) -> ServingModel:
+        """The model, ready to take requests.
+
+        Raises:
+            Refused: unknown (404), or not loaded yet (503).
+        """
+        self.knows(model, version)
+        if self.loaded is None:
+            raise Refused(f"model {model!r} is still being loaded", HTTPStatus.SERVICE_UNAVAILABLE)
+        return self.loaded
