@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from shared.wire.assignment import ModelPin
@@ -19,6 +20,23 @@ class BlobOwner:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.id}"
+
+
+VersionState = Literal["pending", "ready", "refused", "deleted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionedBlob:
+    """A version of a registered model or dataset. ``facts``: a model's card, or what else describes the bytes."""
+
+    name: str
+    version: int
+    state: VersionState
+    sha256: str
+    size_bytes: int
+    facts: dict[str, Any]
+    detail: str | None = None
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,30 @@ class BlobStore(Protocol):
     async def sweep(self, *, older_than_s: float) -> int:
         """Drop files and chunks that no blob points at, older than this; returns how many files and orphans."""
         ...
+
+
+class VersionStore(Protocol):
+    """Versions of named blobs: one store for models, one for datasets."""
+
+    async def add_next(self, version: VersionedBlob) -> VersionedBlob:
+        """Store it under the next number of its name, whatever number it carries; numbers are never used twice."""
+        ...
+
+    async def get(self, name: str, version: int) -> VersionedBlob:
+        """Raises NotFound, also for a deleted one."""
+        ...
+
+    async def latest_ready(self, name: str) -> VersionedBlob | None: ...
+
+    async def search(self, text: str, *, after: tuple[str, int] | None, limit: int) -> list[VersionedBlob]:
+        """By name, newest version first; ``text`` is found in name or facts, in any case; deleted ones are left out."""
+        ...
+
+    async def replace(self, old: VersionedBlob, new: VersionedBlob) -> bool:
+        """Compare-and-set on the state: False where it is no longer ``old.state``."""
+        ...
+
+    async def pending(self, *, before: datetime, limit: int) -> list[VersionedBlob]: ...
 
 
 class ModelStore(Protocol):

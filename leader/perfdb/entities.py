@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from shared.jobs.lifecycle import RunState, RunStatus
 from shared.measure.record import Record
+from shared.scheduling.needs import Needs
 from shared.wire.assignment import BlobPin, ModelPin, Result
 from shared.wire.identity import Registration
 
@@ -64,15 +65,17 @@ class Run:
     name: str
     team: str
     owner: str
+    priority: str = "normal"
     index: int
     repeat: int
     point: dict[str, Any]
     spec: dict[str, Any]  # RunSpec as JSON
+    needs: Needs = ()
     predicted_s: float
     comparability_key: str
     model: ModelPin | None = None
     dataset: BlobPin | None = None
-    status: RunStatus = RunStatus()
+    status: RunStatus = field(default_factory=RunStatus)
     follower: str | None = None  # the last to hold it
     history: tuple[Event, ...] = ()
     recorded: bool = False
@@ -158,20 +161,6 @@ class Token:
     sha256: str
     name: str
     role: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class VersionedBlob:
-    """A version of a registered model or dataset. ``facts``: a model's card or a dataset's description."""
-
-    name: str
-    version: int
-    state: Literal["pending", "ready", "refused", "deleted"]
-    sha256: str
-    size_bytes: int
-    facts: dict[str, Any]
-    detail: str | None = None
     created_at: datetime
 
 

@@ -23,8 +23,8 @@ from leader.perfdb.entities import (
     StoredRecord,
     Task,
     Token,
-    VersionedBlob,
 )
+from model_repo.protocol import VersionStore
 from shared.jobs.lifecycle import RunStatus
 from shared.measure.record import Record
 from shared.wire.identity import Registration
@@ -73,8 +73,8 @@ class RunStore(Protocol):
         """Job id -> how many runs are in each state."""
         ...
 
-    async def queued(self, *, after: tuple[float, str] | None, limit: int) -> list[Run]:
-        """Shortest predicted first, then oldest; ``after`` is the (predicted_s, id) of the last one seen."""
+    async def queued(self, *, after: Run | None, limit: int) -> list[Run]:
+        """By priority class, then shortest predicted first, then oldest; ``after`` is the last one seen."""
         ...
 
     async def leased_to(self, follower: str) -> list[Run]:
@@ -152,23 +152,17 @@ class RecordStore(Protocol):
         """Newest run first, with run ids below ``before``."""
         ...
 
-    async def tasks(self, *, limit: int) -> list[Task]:
-        """Most recently measured first."""
+    async def tasks(self, wanted: RecordFilter, *, limit: int) -> list[Task]:
+        """Those with a record that fits the filter, most recently measured first."""
         ...
 
     async def task(self, comparability_key: str) -> Task | None: ...
 
-    async def best(
-        self, key: str, metric: str, *, higher_is_better: bool, wanted: RecordFilter, limit: int
-    ) -> list[LeaderboardEntry]:
-        """The best entries of one key by one metric: numbers first in rank order, then those without one.
+    async def best(self, key: str, metric: str, wanted: RecordFilter, *, limit: int) -> list[LeaderboardEntry]:
+        """The best entries of one key by a registered metric: in rank order, those without a number at the end.
 
-        ``metric`` must be a registered name. Records judged invalid are not among them.
+        Records judged invalid are not among them.
         """
-        ...
-
-    async def keys_of(self, wanted: RecordFilter, *, limit: int) -> list[str]:
-        """Comparability keys that have a record which fits the filter, most recent first."""
         ...
 
 
@@ -206,30 +200,6 @@ class TokenStore(Protocol):
     async def remove(self, name: str) -> None:
         """Raises NotFound."""
         ...
-
-
-class VersionStore(Protocol):
-    """Versions of named blobs: one store for models, one for datasets."""
-
-    async def add_next(self, version: VersionedBlob) -> VersionedBlob:
-        """Store it under the next number of its name, whatever number it carries; numbers are never used twice."""
-        ...
-
-    async def get(self, name: str, version: int) -> VersionedBlob:
-        """Raises NotFound, also for a deleted one."""
-        ...
-
-    async def latest_ready(self, name: str) -> VersionedBlob | None: ...
-
-    async def search(self, text: str, *, after: tuple[str, int] | None, limit: int) -> list[VersionedBlob]:
-        """By name, newest version first; ``text`` is found in name or facts, in any case; deleted ones are left out."""
-        ...
-
-    async def replace(self, old: VersionedBlob, new: VersionedBlob) -> bool:
-        """Compare-and-set on the state: False where it is no longer ``old.state``."""
-        ...
-
-    async def pending(self, *, before: datetime, limit: int) -> list[VersionedBlob]: ...
 
 
 class PerfDB(Protocol):

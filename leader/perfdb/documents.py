@@ -1,0 +1,355 @@
+# ruff: noqa: D103 - each pair of functions is named by what it maps
+"""How values become documents and back. With ``leader.perfdb.schema`` the only place that knows the fields.
+
+Rules, each learnt from a server that this runs on:
+
+* Dicts that users wrote are JSON strings: no key of theirs (dots, ``$``) is ever a key or an operator of a query.
+* Times are integer microseconds since 1970 UTC: exact, and ordered the same way everywhere.
+* Flags are 0 or 1. Documents hold no NaN and no infinity; a query never matches an array by one of its elements.
+* ``seq`` repeats ``_id``, which not every server can hold in a compound index.
+* Scores are stored so that higher is better, whatever the metric: one descending index order is the ranking, with
+  those that have no number at its end.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from leader.perfdb.entities import (
+    Event,
+    Evidence,
+    Follower,
+    Job,
+    LeaderboardEntry,
+    Run,
+    StoredArtifact,
+    StoredRecord,
+    Task,
+    Token,
+)
+from model_repo.protocol import VersionedBlob
+from shared.jobs.lifecycle import Lease, RunStatus
+from shared.measure.metrics import METRICS
+from shared.measure.record import Record
+from shared.scheduling.needs import Need
+from shared.scheduling.order import PRIORITIES
+from shared.wire.assignment import BlobPin, ModelPin, Result
+from shared.wire.identity import Registration
+
+Document = dict[str, Any]
+
+_EVENTS_PER_FENCE: Final = 2**20  # above TERMINAL_EVENT_N
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_us(at: datetime) -> int:
+    """Microseconds since 1970 UTC, exact."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_us(at_us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+def to_json(value: object) -> str:
+    """Compact JSON that has no NaN; the same value always gives the same string."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+_JOB_PLAIN: Final = (
+    "owner", "team", "name", "priority", "idempotency_key", "body_sha256", "run_count",
+)  # fmt: skip
+
+
+def job_to_document(job: Job) -> Document:
+    return {
+        **{name: getattr(job, name) for name in _JOB_PLAIN},
+        "_id": job.id,
+        "seq": job.id,
+        "spec": to_json(job.spec),
+        "models": to_json([pin.model_dump(mode="json") for pin in job.models]),
+        "datasets": to_json([pin.model_dump(mode="json") for pin in job.datasets]),
+        "complete": int(job.complete),
+        "created_at_us": to_us(job.created_at),
+    }
+
+
+def job_from_document(document: Document) -> Job:
+    return Job(
+        **{name: document[name] for name in _JOB_PLAIN},
+        id=document["_id"],
+        spec=json.loads(document["spec"]),
+        models=tuple(ModelPin.model_validate(pin) for pin in json.loads(document["models"])),
+        datasets=tuple(BlobPin.model_validate(pin) for pin in json.loads(document["datasets"])),
+        complete=bool(document["complete"]),
+        created_at=from_us(document["created_at_us"]),
+    )
+
+
+def status_to_document(status: RunStatus) -> Document:
+    document = status.model_dump(mode="json", exclude={"lease"})
+    document["lease"] = _lease_to_document(status.lease) if status.lease else None
+    return document
+
+
+def _lease_to_document(lease: Lease) -> Document:
+    return {
+        "follower": lease.follower,
+        "incarnation": lease.incarnation,
+        "slot": lease.slot,
+        "expires_at_us": to_us(lease.expires_at),
+    }
+
+
+def status_from_document(document: Document) -> RunStatus:
+    lease = document["lease"]
+    if lease:
+        lease = {**lease, "expires_at": from_us(lease["expires_at_us"])}
+        del lease["expires_at_us"]
+    return RunStatus.model_validate({**document, "lease": lease})
+
+
+_RUN_PLAIN: Final = (
+    "job_id", "name", "team", "owner", "priority", "index", "repeat", "comparability_key",
+)  # fmt: skip
+
+
+def run_to_document(run: Run) -> Document:
+    return {
+        **{name: getattr(run, name) for name in _RUN_PLAIN},
+        "_id": run.id,
+        "seq": run.id,
+        "rank": PRIORITIES[run.priority],
+        "point": to_json(run.point),
+        "spec": to_json(run.spec),
+        "needs": to_json(run.needs),
+        "predicted_s": run.predicted_s,
+        "model": _model_pin_to_document(run.model) if run.model else None,
+        "dataset": run.dataset.model_dump(mode="json") if run.dataset else None,
+        "recorded": int(run.recorded),
+        "created_at_us": to_us(run.created_at),
+        **moving_part(run),
+    }
+
+
+def queue_position(run: Run) -> tuple[int, float, str]:
+    """Where a queued run stands: the fields of the queue's index behind the state."""
+    return PRIORITIES[run.priority], run.predicted_s, run.id
+
+
+def moving_part(run: Run) -> Document:
+    """The fields that a move writes, all in one update."""
+    return {
+        "status": status_to_document(run.status),
+        "follower": run.follower,
+        "history": to_json([_history_entry(event) for event in run.history]),
+        "updated_at_us": to_us(run.updated_at),
+    }
+
+
+def _history_entry(event: Event) -> Document:
+    entry = {"fence": event.fence, "n": event.n, "at_us": to_us(event.at), "kind": event.kind}
+    return {**entry, "message": event.message, "data": event.data}
+
+
+def _model_pin_to_document(pin: ModelPin) -> Document:
+    return {**pin.model_dump(mode="json", exclude={"card"}), "card": to_json(pin.card)}
+
+
+def _model_pin_from_document(document: Document) -> ModelPin:
+    return ModelPin.model_validate({**document, "card": json.loads(document["card"])})
+
+
+def run_from_document(document: Document) -> Run:
+    model, dataset = document["model"], document["dataset"]
+    return Run(
+        **{name: document[name] for name in _RUN_PLAIN},
+        id=document["_id"],
+        point=json.loads(document["point"]),
+        spec=json.loads(document["spec"]),
+        needs=tuple(Need(*need) for need in json.loads(document["needs"])),
+        predicted_s=float(document["predicted_s"]),
+        model=_model_pin_from_document(model) if model else None,
+        dataset=BlobPin.model_validate(dataset) if dataset else None,
+        status=status_from_document(document["status"]),
+        follower=document["follower"],
+        history=tuple(_history_event(document["_id"], entry) for entry in json.loads(document["history"])),
+        recorded=bool(document["recorded"]),
+        created_at=from_us(document["created_at_us"]),
+        updated_at=from_us(document["updated_at_us"]),
+    )
+
+
+def _history_event(run_id: str, entry: Document) -> Event:
+    return Event(
+        run_id=run_id,
+        fence=entry["fence"],
+        n=entry["n"],
+        at=from_us(entry["at_us"]),
+        kind=entry["kind"],
+        message=entry["message"],
+        data=entry["data"],
+    )
+
+
+def position_number(position: tuple[int, int]) -> int:
+    """(fence, n) as one number in the same order."""
+    fence, n = position
+    return fence * _EVENTS_PER_FENCE + n
+
+
+def event_to_document(event: Event) -> Document:
+    entry = _history_entry(event)
+    return {
+        **entry,
+        "_id": f"{event.run_id}:{event.fence}:{event.n}",
+        "run_id": event.run_id,
+        "position": position_number(event.position),
+        "data": to_json(event.data),
+    }
+
+
+def event_from_document(document: Document) -> Event:
+    return _history_event(document["run_id"], {**document, "data": json.loads(document["data"])})
+
+
+_EVIDENCE_PLAIN: Final = ("run_id", "attempt", "fence", "follower", "sha256")
+
+
+def evidence_to_document(evidence: Evidence) -> Document:
+    return {
+        **{name: getattr(evidence, name) for name in _EVIDENCE_PLAIN},
+        "_id": f"{evidence.run_id}:{evidence.attempt}",
+        "result": evidence.result.model_dump_json(),
+        "received_at_us": to_us(evidence.received_at),
+    }
+
+
+def evidence_from_document(document: Document) -> Evidence:
+    return Evidence(
+        **{name: document[name] for name in _EVIDENCE_PLAIN},
+        result=Result.model_validate_json(document["result"]),
+        received_at=from_us(document["received_at_us"]),
+    )
+
+
+_ARTIFACT_PLAIN: Final = ("run_id", "attempt", "kind", "sha256", "size_bytes")
+
+
+def artifact_to_document(artifact: StoredArtifact) -> Document:
+    plain = {name: getattr(artifact, name) for name in _ARTIFACT_PLAIN}
+    return {**plain, "_id": f"{artifact.run_id}:{artifact.attempt}:{artifact.kind}"}
+
+
+def artifact_from_document(document: Document) -> StoredArtifact:
+    return StoredArtifact(**{name: document[name] for name in _ARTIFACT_PLAIN})
+
+
+_ENTRY_TEXTS: Final = ("run_id", "job_id", "name", "team", "model", "follower", "hardware", "platform", "verdict")
+
+
+def entry_to_document(entry: LeaderboardEntry) -> Document:
+    return {
+        **{name: getattr(entry, name) for name in _ENTRY_TEXTS},
+        "_id": entry.run_id,
+        "seq": entry.run_id,
+        "key": entry.comparability_key,
+        "ranked": int(entry.verdict != "invalid"),
+        "score": {name: _score(name, entry.metrics.get(name)) for name in METRICS},
+        "configuration": to_json(entry.configuration),
+        "created_at_us": to_us(entry.created_at),
+    }
+
+
+def _score(metric: str, value: float | None) -> float | None:
+    """Higher is better; its own inverse."""
+    return value if value is None or METRICS[metric].higher_is_better else -value
+
+
+def entry_from_document(document: Document) -> LeaderboardEntry:
+    score = document["score"]
+    return LeaderboardEntry(
+        **{name: document[name] for name in _ENTRY_TEXTS},
+        comparability_key=document["key"],
+        metrics={name: _score(name, score.get(name)) for name in METRICS},
+        configuration=json.loads(document["configuration"]),
+        created_at=from_us(document["created_at_us"]),
+    )
+
+
+def task_from_document(document: Document) -> Task:
+    return Task(
+        comparability_key=document["_id"],
+        facts=json.loads(document["facts"]),
+        record_count=document["record_count"],
+        last_at=from_us(document["last_at_us"]),
+    )
+
+
+def record_to_document(stored: StoredRecord) -> Document:
+    entry = stored.entry
+    return {
+        **{name: getattr(entry, name) for name in ("job_id", "model", "platform", "team")},
+        "_id": entry.run_id,
+        "seq": entry.run_id,
+        "record": stored.record.model_dump_json(),
+    }
+
+
+def record_from_document(document: Document) -> Record:
+    return Record.model_validate_json(document["record"])
+
+
+def follower_to_document(follower: Follower) -> Document:
+    return {
+        "_id": follower.registration.name,
+        "incarnation": follower.registration.incarnation,
+        "registration": follower.registration.model_dump_json(),
+        "last_seen_at_us": to_us(follower.last_seen_at),
+        "busy_slots": to_json(list(follower.busy_slots)),
+    }
+
+
+def follower_from_document(document: Document) -> Follower:
+    return Follower(
+        registration=Registration.model_validate_json(document["registration"]),
+        last_seen_at=from_us(document["last_seen_at_us"]),
+        busy_slots=tuple(json.loads(document["busy_slots"])),
+    )
+
+
+def token_to_document(token: Token) -> Document:
+    return {
+        "_id": token.name,
+        "sha256": token.sha256,
+        "role": token.role,
+        "created_at_us": to_us(token.created_at),
+    }
+
+
+def token_from_document(document: Document) -> Token:
+    return Token(
+        sha256=document["sha256"],
+        name=document["_id"],
+        role=document["role"],
+        created_at=from_us(document["created_at_us"]),
+    )
+
+
+_VERSION_PLAIN: Final = ("name", "version", "state", "sha256", "size_bytes", "detail")
+
+
+def version_to_document(version: VersionedBlob) -> Document:
+    return {
+        **{name: getattr(version, name) for name in _VERSION_PLAIN},
+        "_id": f"{version.name}@{version.version}",
+        "facts": to_json(version.facts),
+        "search_text": f"{version.name} {to_json(version.facts)}".lower(),
+        "created_at_us": to_us(version.created_at),
+    }
+
+
+def version_from_document(document: Document) -> VersionedBlob:
+    plain = {name: document[name] for name in _VERSION_PLAIN}
+    return VersionedBlob(**plain, facts=json.loads(document["facts"]), created_at=from_us(document["created_at_us"]))

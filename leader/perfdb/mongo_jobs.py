@@ -1,0 +1,192 @@
+"""Jobs and runs in MongoDB."""
+
+import asyncio
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from leader.perfdb import documents
+from leader.perfdb.entities import Counts, Event, Job, JobFilter, Run
+from leader.perfdb.mongo_query import Documents, given, select, tally
+from model_repo.gridfs import driver_errors
+from shared.errors import Conflict, NotFound, Unavailable
+from shared.jobs.lifecycle import TERMINAL, RunState, RunStatus
+
+_DUPLICATE_KEY: Final = 11000
+_LEASED: Final = (RunState.CLAIMED.value, RunState.RUNNING.value)
+_LIVE: Final = tuple(state.value for state in RunState if state not in TERMINAL)
+
+
+class MongoJobs:
+    """JobStore."""
+
+    def __init__(self, collection: Documents) -> None:
+        self._jobs = collection
+
+    async def add(self, job: Job) -> Job:
+        with driver_errors("storing a job"):
+            try:
+                await self._jobs.insert_one(documents.job_to_document(job))
+            except DuplicateKeyError:
+                same = {"owner": job.owner, "idempotency_key": job.idempotency_key}
+                found = await self._jobs.find_one(same)
+                if found is None:
+                    raise
+                return documents.job_from_document(found)
+        return job
+
+    async def get(self, job_id: str) -> Job:
+        with driver_errors("reading a job"):
+            found = await self._jobs.find_one({"_id": str(job_id)})
+        if found is None:
+            raise NotFound(f"there is no job {job_id}")
+        return documents.job_from_document(found)
+
+    async def page(self, wanted: JobFilter, *, before: str | None, limit: int) -> list[Job]:
+        where: dict[str, Any] = given(team=wanted.team, name=wanted.name, owner=wanted.owner)
+        if before is not None:
+            where["seq"] = {"$lt": str(before)}
+        with driver_errors("listing jobs"):
+            found = await select(self._jobs, where, [("seq", DESCENDING)], limit)
+        return [documents.job_from_document(document) for document in found]
+
+    async def mark_complete(self, job_id: str) -> None:
+        with driver_errors("completing a job"):
+            await self._jobs.update_one({"_id": job_id}, {"$set": {"complete": 1}})
+
+    async def incomplete(self, *, limit: int) -> list[Job]:
+        with driver_errors("looking for incomplete jobs"):
+            found = await select(self._jobs, {"complete": 0}, [("complete", ASCENDING), ("seq", ASCENDING)], limit)
+        return [documents.job_from_document(document) for document in found]
+
+
+class MongoRuns:
+    """RunStore."""
+
+    def __init__(self, collection: Documents) -> None:
+        self._runs = collection
+
+    async def add_all(self, runs: Sequence[Run]) -> None:
+        with driver_errors("storing runs"):
+            try:
+                await self._runs.insert_many([documents.run_to_document(run) for run in runs], ordered=False)
+            except BulkWriteError as error:
+                faults = error.details["writeErrors"]
+                if not faults or any(fault["code"] != _DUPLICATE_KEY for fault in faults):
+                    raise
+
+    async def get(self, run_id: str) -> Run:
+        with driver_errors("reading a run"):
+            found = await self._runs.find_one({"_id": str(run_id)})
+        if found is None:
+            raise NotFound(f"there is no run {run_id}")
+        return documents.run_from_document(found)
+
+    async def of_job(self, job_id: str) -> list[Run]:
+        with driver_errors("reading a job's runs"):
+            found = await self._runs.find({"job_id": str(job_id)}).sort([("job_id", 1), ("index", 1)]).to_list()
+        return [documents.run_from_document(document) for document in found]
+
+    async def state_counts(self, job_ids: Collection[str]) -> dict[str, Counts]:
+        return dict(zip(job_ids, await asyncio.gather(*map(self._counts, job_ids)), strict=True))
+
+    async def _counts(self, job_id: str) -> Counts:
+        with driver_errors("counting runs"):
+            counts = await tally(self._runs, {"job_id": job_id}, "status.state")
+        return {RunState(state): count for state, count in counts.items()}
+
+    async def queued(self, *, after: Run | None, limit: int) -> list[Run]:
+        sort = [("status.state", 1), ("rank", 1), ("predicted_s", 1), ("seq", 1)]
+        where: dict[str, Any] = {"status.state": RunState.QUEUED.value}
+        if after is not None:
+            where["$or"] = _behind(after)
+        return await self._select("reading the queue", where, sort, limit)
+
+    async def leased_to(self, follower: str) -> list[Run]:
+        where = {"status.lease.follower": str(follower)}
+        with driver_errors("reading a follower's runs"):
+            found = await self._runs.find(where).to_list()
+        return [documents.run_from_document(document) for document in found]
+
+    async def expired(self, *, before: datetime, limit: int) -> list[Run]:
+        limit_us = {"$lt": documents.to_us(before)}
+        sort = [("status.state", 1), ("status.lease.expires_at_us", 1)]
+        found: list[Run] = []
+        for state in _LEASED:
+            where = {"status.state": state, "status.lease.expires_at_us": limit_us}
+            found += await self._select("looking for expired leases", where, sort, limit)
+        return found
+
+    async def unrecorded(self, *, limit: int) -> list[Run]:
+        where = {"status.state": RunState.SUCCEEDED.value, "recorded": 0}
+        return await self._select(
+            "looking for missing records", where, [("status.state", ASCENDING), ("recorded", ASCENDING)], limit
+        )
+
+    async def mark_recorded(self, run_id: str) -> None:
+        with driver_errors("marking a run recorded"):
+            await self._runs.update_one({"_id": run_id}, {"$set": {"recorded": 1}})
+
+    async def needs_model(self, name: str, version: int) -> bool:
+        where = {"model.name": str(name), "model.version": int(version), "status.state": {"$in": list(_LIVE)}}
+        with driver_errors("looking for runs of a model"):
+            return await self._runs.find_one(where, {"_id": 1}) is not None
+
+    async def move(self, run: Run, status: RunStatus, *, at: datetime, event: Event | None = None) -> Run | None:
+        moved = replace(
+            run,
+            status=status,
+            updated_at=at,
+            follower=status.lease.follower if status.lease else run.follower,
+            history=(*run.history, event) if event else run.history,
+        )
+        return moved if await self._compare_and_set(run, moved) else None
+
+    async def _compare_and_set(self, run: Run, moved: Run) -> bool:
+        signature = secrets.token_hex(8)  # tells this write from any other when its outcome is unknown
+        where = {"_id": run.id, "status.state": run.status.state.value, "status.fence": run.status.fence}
+        update = {"$set": {**documents.moving_part(moved), "moved_by": signature}}
+        try:
+            with driver_errors("moving a run"):
+                return await self._matched(where, update)
+        except Unavailable:
+            return await self._read_back(run, signature)
+
+    async def _matched(self, where: dict[str, Any], update: dict[str, Any]) -> bool:
+        try:
+            return (await self._runs.update_one(where, update)).matched_count == 1
+        except DuplicateKeyError as error:
+            raise Conflict("the slot runs another attempt already") from error
+
+    async def _read_back(self, run: Run, signature: str) -> bool:
+        """Whether the write with this signature happened. Raises Unavailable where it did not, but still could."""
+        with driver_errors("reading back a run"):
+            found = await self._runs.find_one({"_id": run.id})
+        if found is None:
+            raise NotFound(f"there is no run {run.id}")
+        if found.get("moved_by") == signature:
+            return True
+        status = documents.status_from_document(found["status"])
+        if (status.state, status.fence) == (run.status.state, run.status.fence):
+            raise Unavailable(f"run {run.id} was not moved: the database did not answer in time")
+        return False
+
+    async def _select(self, doing: str, where: dict[str, Any], sort: list[tuple[str, int]], limit: int) -> list[Run]:
+        with driver_errors(doing):
+            found = await select(self._runs, where, sort, limit)
+        return [documents.run_from_document(document) for document in found]
+
+
+def _behind(run: Run) -> list[dict[str, Any]]:
+    """What comes after ``run`` in the order of the queue."""
+    rank, seconds, seq = documents.queue_position(run)
+    return [
+        {"rank": {"$gt": rank}},
+        {"rank": rank, "predicted_s": {"$gt": seconds}},
+        {"rank": rank, "predicted_s": seconds, "seq": {"$gt": seq}},
+    ]

@@ -1,0 +1,69 @@
+"""Followers and tokens in MongoDB."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from leader.perfdb import documents
+from leader.perfdb.entities import Follower, Token
+from leader.perfdb.mongo_query import Documents
+from model_repo.gridfs import driver_errors
+from shared.errors import NotFound
+from shared.wire.identity import Registration
+
+
+class MongoFollowers:
+    """FollowerStore."""
+
+    def __init__(self, collection: Documents) -> None:
+        self._followers = collection
+
+    async def put(self, registration: Registration, *, at: datetime) -> None:
+        document = documents.follower_to_document(Follower(registration=registration, last_seen_at=at))
+        with driver_errors("storing a follower"):
+            await self._followers.replace_one({"_id": document["_id"]}, document, upsert=True)
+
+    async def get(self, name: str) -> Follower:
+        with driver_errors("reading a follower"):
+            found = await self._followers.find_one({"_id": str(name)})
+        if found is None:
+            raise NotFound(f"there is no follower {name!r}; it has to register first")
+        return documents.follower_from_document(found)
+
+    async def all(self) -> list[Follower]:
+        with driver_errors("listing followers"):
+            found = await self._followers.find({}).to_list()
+        return [documents.follower_from_document(document) for document in sorted(found, key=lambda d: str(d["_id"]))]
+
+    async def touch(self, name: str, *, incarnation: str, at: datetime, busy_slots: Sequence[str] = ()) -> bool:
+        news = {"last_seen_at_us": documents.to_us(at), "busy_slots": documents.to_json(list(busy_slots))}
+        where = {"_id": str(name), "incarnation": str(incarnation)}
+        with driver_errors("noting a heartbeat"):
+            return (await self._followers.update_one(where, {"$set": news})).matched_count == 1
+
+
+class MongoTokens:
+    """TokenStore."""
+
+    def __init__(self, collection: Documents) -> None:
+        self._tokens = collection
+
+    async def add(self, token: Token) -> None:
+        document = documents.token_to_document(token)
+        with driver_errors("storing a token"):
+            await self._tokens.replace_one({"_id": document["_id"]}, document, upsert=True)
+
+    async def find(self, sha256: str) -> Token | None:
+        with driver_errors("looking up a token"):
+            found = await self._tokens.find_one({"sha256": str(sha256)})
+        return documents.token_from_document(found) if found else None
+
+    async def all(self) -> list[Token]:
+        with driver_errors("listing tokens"):
+            found = await self._tokens.find({}).to_list()
+        return [documents.token_from_document(document) for document in sorted(found, key=lambda d: str(d["_id"]))]
+
+    async def remove(self, name: str) -> None:
+        with driver_errors("removing a token"):
+            gone = (await self._tokens.delete_one({"_id": str(name)})).deleted_count
+        if not gone:
+            raise NotFound(f"there is no token {name!r}")

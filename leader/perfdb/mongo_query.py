@@ -1,0 +1,28 @@
+"""The one way in which lists are read: match, sort, limit, as a pipeline, which every server serves from an index."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
+
+Document = dict[str, Any]
+Documents = AsyncCollection[Document]
+
+
+async def select(
+    collection: Documents, where: Mapping[str, Any], sort: Sequence[tuple[str, int]], limit: int
+) -> list[Document]:
+    """Documents that match, in order. ``sort`` names fields of one index, in its order."""
+    pipeline: list[Document] = [{"$match": dict(where)}, {"$sort": dict(sort)}, {"$limit": limit}]
+    return await (await collection.aggregate(pipeline)).to_list()
+
+
+async def tally(collection: Documents, where: Mapping[str, Any], field: str) -> dict[Any, int]:
+    """Value of ``field`` -> number of matching documents that have it."""
+    pipeline = [{"$match": dict(where)}, {"$group": {"_id": f"${field}", "n": {"$sum": 1}}}]
+    return {group["_id"]: int(group["n"]) for group in await (await collection.aggregate(pipeline)).to_list()}
+
+
+def given(**fields: str | None) -> Document:
+    """An equality filter of the fields that are given. A value is a string, so it can never be an operator."""
+    return {name: str(value) for name, value in fields.items() if value is not None}

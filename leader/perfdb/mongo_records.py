@@ -1,0 +1,77 @@
+"""Records, leaderboard entries and tasks in MongoDB."""
+
+from typing import Any
+
+from pymongo import DESCENDING
+
+from leader.perfdb import documents
+from leader.perfdb.entities import LeaderboardEntry, RecordFilter, StoredRecord, Task
+from leader.perfdb.mongo_query import Documents, given, select, tally
+from model_repo.gridfs import driver_errors
+from shared.errors import NotFound
+from shared.measure.metrics import METRICS
+from shared.measure.record import Record
+
+
+class MongoRecords:
+    """RecordStore."""
+
+    def __init__(self, records: Documents, leaderboard: Documents, tasks: Documents) -> None:
+        self._records = records
+        self._leaderboard = leaderboard
+        self._tasks = tasks
+
+    async def put(self, stored: StoredRecord) -> None:
+        record, entry = documents.record_to_document(stored), documents.entry_to_document(stored.entry)
+        with driver_errors("storing a record"):
+            await self._records.replace_one({"_id": record["_id"]}, record, upsert=True)
+            await self._leaderboard.replace_one({"_id": entry["_id"]}, entry, upsert=True)
+            await self._put_task(stored.task)
+
+    async def _put_task(self, task: Task) -> None:
+        """Counted anew rather than counted up, so that a repeated put changes nothing."""
+        counts = await tally(self._leaderboard, {"key": task.comparability_key, "ranked": 1}, "key")
+        update = {
+            "$set": {"facts": documents.to_json(task.facts)},
+            "$max": {"last_at_us": documents.to_us(task.last_at), "record_count": sum(counts.values())},
+        }
+        await self._tasks.update_one({"_id": task.comparability_key}, update, upsert=True)
+
+    async def get(self, run_id: str) -> Record:
+        with driver_errors("reading a record"):
+            found = await self._records.find_one({"_id": str(run_id)})
+        if found is None:
+            raise NotFound(f"run {run_id} has no record")
+        return documents.record_from_document(found)
+
+    async def page(self, wanted: RecordFilter, *, before: str | None, limit: int) -> list[Record]:
+        where = _where(wanted)
+        if before is not None:
+            where["seq"] = {"$lt": str(before)}
+        with driver_errors("listing records"):
+            found = await select(self._records, where, [("seq", DESCENDING)], limit)
+        return [documents.record_from_document(document) for document in found]
+
+    async def tasks(self, wanted: RecordFilter, *, limit: int) -> list[Task]:
+        where = _where(wanted)
+        with driver_errors("listing tasks"):
+            if where:
+                where = {"_id": {"$in": list(await tally(self._leaderboard, {**where, "ranked": 1}, "key"))}}
+            found = await select(self._tasks, where, [("last_at_us", DESCENDING)], limit)
+        return [documents.task_from_document(document) for document in found]
+
+    async def task(self, comparability_key: str) -> Task | None:
+        with driver_errors("reading a task"):
+            found = await self._tasks.find_one({"_id": str(comparability_key)})
+        return documents.task_from_document(found) if found else None
+
+    async def best(self, key: str, metric: str, wanted: RecordFilter, *, limit: int) -> list[LeaderboardEntry]:
+        score = f"score.{METRICS[metric].name}"
+        sort = [("key", DESCENDING), ("ranked", DESCENDING), (score, DESCENDING), ("seq", DESCENDING)]
+        with driver_errors("reading the leaderboard"):
+            found = await select(self._leaderboard, {"key": str(key), "ranked": 1, **_where(wanted)}, sort, limit)
+        return [documents.entry_from_document(document) for document in found]
+
+
+def _where(wanted: RecordFilter) -> dict[str, Any]:
+    return given(job_id=wanted.job_id, model=wanted.model, platform=wanted.platform, team=wanted.team)
