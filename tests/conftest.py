@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["support.mongo_servers"]
+
 KEPT = {"INFERBENCH_TEST_MONGO_URL"}
 
 
