@@ -49,6 +49,7 @@ class LoadRequest:
     labels: Sequence[str] = ()  # the model card's, for post-processing
     request_timeout_ns: int
     client_cores: Sequence[int]
+    own_core: bool = False  # nothing that is measured runs on client_cores, so that waiting may burn one
     samples_path: Path
 
 
@@ -59,7 +60,8 @@ class LoadOutcome:
     origin_ns: int  # CLOCK_MONOTONIC at which the plan's zero fell
     end_ns: int
     max_in_flight: int
-    answers: Sequence[object]  # post-processed answer per payload, once each; None where it failed
+    mean_in_flight: float | None = None  # over the window, counted apart from the columns
+    answers: Sequence[object]  # per payload one tuple with each sample's post-processed answer; None where none came
     pids: Sequence[int]
 
 

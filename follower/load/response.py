@@ -1,0 +1,227 @@
+"""HTTP/1.1 responses from bytes as they come: no socket, no clock, any split. Pure.
+
+Framing after RFC 9112: content-length, chunked, or until the connection closes. Anything ambiguous is malformed,
+because a generator that guesses where an answer ends measures its guess.
+"""
+
+import re
+from typing import Final, Protocol
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: .*)?")
+_MAX_DIGITS: Final = 18  # stays inside 64 bits
+
+
+class MalformedResponse(ValueError):
+    """The bytes are not an HTTP/1.1 response."""
+
+
+class Body(Protocol):
+    """Finds the end of a body."""
+
+    complete: bool
+
+    def take(self, data: memoryview) -> int:
+        """Takes the body's next bytes and says how many of ``data`` belong to it."""
+        ...
+
+
+class LengthBody:
+    """A body of known length."""
+
+    def __init__(self, length: int, kept: list[bytes] | None) -> None:
+        self._remaining = length
+        self._kept = kept
+        self.complete = length == 0
+
+    def take(self, data: memoryview) -> int:
+        size = min(len(data), self._remaining)
+        if self._kept is not None:
+            self._kept.append(bytes(data[:size]))
+        self._remaining -= size
+        self.complete = self._remaining == 0
+        return size
+
+
+class ClosingBody:
+    """A body that ends with the connection."""
+
+    def __init__(self, kept: list[bytes] | None) -> None:
+        self._kept = kept
+        self.complete = False
+
+    def take(self, data: memoryview) -> int:
+        if self._kept is not None:
+            self._kept.append(bytes(data))
+        return len(data)
+
+
+class ChunkedBody:
+    """Chunks, then trailers, which are read and forgotten."""
+
+    def __init__(self, kept: list[bytes] | None) -> None:
+        self._kept = kept
+        self._line = bytearray()  # an unfinished size, chunk end or trailer line
+        self._chunk: LengthBody | None = None
+        self._after_chunk = False
+        self._in_trailers = False
+        self.complete = False
+
+    def take(self, data: memoryview) -> int:
+        taken = 0
+        while taken < len(data) and not self.complete:
+            taken += self._take_chunk(data[taken:]) if self._chunk else self._take_line(data[taken:])
+        return taken
+
+    def _take_chunk(self, data: memoryview) -> int:
+        assert self._chunk is not None  # noqa: S101 - chosen by take
+        size = self._chunk.take(data)
+        if self._chunk.complete:
+            self._chunk = None
+            self._after_chunk = True
+        return size
+
+    def _take_line(self, data: memoryview) -> int:
+        """Takes up to and with the next line feed; acts on the line once it is whole."""
+        piece = bytes(data[: MAX_HEAD_BYTES + 1])
+        end = piece.find(b"\n") + 1
+        self._line += piece[:end] if end else piece
+        if len(self._line) > MAX_HEAD_BYTES:
+            raise MalformedResponse("a chunk line is too long")
+        if end:
+            line = bytes(self._line)
+            self._line.clear()
+            if not line.endswith(b"\r\n"):
+                raise MalformedResponse("a chunk line does not end with CRLF")
+            self._on_line(line[:-2])
+        return end or len(piece)
+
+    def _on_line(self, line: bytes) -> None:
+        if self._in_trailers:
+            self.complete = not line
+        elif self._after_chunk:
+            if line:
+                raise MalformedResponse("a chunk is longer than it says")
+            self._after_chunk = False
+        else:
+            size = _chunk_size(line)
+            self._in_trailers = size == 0
+            self._chunk = LengthBody(size, self._kept) if size else None
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].strip(b" \t")
+    if not re.fullmatch(rb"[0-9A-Fa-f]{1,15}", digits):
+        raise MalformedResponse(f"not a chunk size: {line[:40]!r}")
+    return int(digits, 16)
+
+
+class ResponseReader:
+    """One response after another from one connection; ``start`` before each.
+
+    ``status``, ``headers`` (names in lower case) and ``keep_alive`` are right once ``feed`` has returned True.
+    """
+
+    def __init__(self, *, keep_body: bool) -> None:
+        self._keep_body = keep_body
+        self.start()
+
+    def start(self) -> None:
+        """Forgets the last response."""
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.keep_alive = False
+        self._head = bytearray()
+        self._body: Body | None = None
+        self._kept: list[bytes] | None = [] if self._keep_body else None
+
+    @property
+    def body(self) -> bytes:
+        """The body, where the reader was made to keep it."""
+        return b"".join(self._kept or ())
+
+    def feed(self, data: memoryview) -> bool:
+        """Takes the next bytes; True once the response is complete.
+
+        Raises:
+            MalformedResponse: this is not a response, or bytes follow its end.
+        """
+        while self._body is None:
+            rest = self._take_head(data)
+            if rest is None:
+                return False
+            data = rest
+        taken = self._body.take(data) if not self._body.complete else 0
+        if taken < len(data):
+            raise MalformedResponse(f"{len(data) - taken} bytes follow the response")
+        return self._body.complete
+
+    def feed_eof(self) -> bool:
+        """The connection was closed; True if that is how this response ends."""
+        return isinstance(self._body, ClosingBody)
+
+    def number(self, name: bytes) -> int | None:
+        """A header's value as a non-negative integer; None where it is absent or no such number."""
+        value = self.headers.get(name)
+        return int(value) if value is not None and value.isdigit() and len(value) <= _MAX_DIGITS else None
+
+    def _take_head(self, data: memoryview) -> memoryview | None:
+        """Reads the head if it is whole and returns what follows it; None if more must come.
+
+        An interim (1xx) head is skipped: its rest is the beginning of the next head.
+        """
+        already = len(self._head)
+        self._head += data[: MAX_HEAD_BYTES + 4 - already]
+        end = self._head.find(b"\r\n\r\n", max(0, already - 3))
+        if end < 0:
+            if len(self._head) > MAX_HEAD_BYTES:
+                raise MalformedResponse(f"the head is longer than {MAX_HEAD_BYTES} bytes")
+            return None
+        rest = data[end + 4 - already :]
+        head = bytes(self._head[:end])
+        self._head.clear()
+        self._read_head(head)
+        return rest
+
+    def _read_head(self, head: bytes) -> None:
+        first, *lines = head.split(b"\r\n")
+        match = _STATUS_LINE.fullmatch(first)
+        if match is None:
+            raise MalformedResponse(f"not a status line: {first[:40]!r}")
+        self.status = int(match[2])
+        self.headers = _read_headers(lines)
+        if self.status == 101:  # noqa: PLR2004 - Switching Protocols, by its number
+            raise MalformedResponse("the server switched protocols")
+        if self.status >= 200:  # noqa: PLR2004 - the first final status
+            connection = self.headers.get(b"connection", b"").lower()
+            self.keep_alive = b"close" not in connection if match[1] == b"1" else b"keep-alive" in connection
+            self._body = self._body_of()
+
+    def _body_of(self) -> Body:
+        if self.status in {204, 304}:
+            return LengthBody(0, None)
+        coding = self.headers.get(b"transfer-encoding")
+        length = self.headers.get(b"content-length")
+        if coding is not None:
+            if coding.lower() != b"chunked" or length is not None:
+                raise MalformedResponse(f"unclear framing: transfer-encoding {coding!r}, content-length {length!r}")
+            return ChunkedBody(self._kept)
+        if length is None:
+            self.keep_alive = False
+            return ClosingBody(self._kept)
+        size = self.number(b"content-length")
+        if size is None:
+            raise MalformedResponse(f"not a content-length: {length[:40]!r}")
+        return LengthBody(size, self._kept)
+
+
+def _read_headers(lines: list[bytes]) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name[0] in b" \t" or name[-1] in b" \t":
+            raise MalformedResponse(f"not a header line: {line[:40]!r}")
+        name = name.lower()
+        value = value.strip(b" \t")
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
