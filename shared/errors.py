@@ -40,8 +40,13 @@ class Problem(BaseModel):
     def __str__(self) -> str:
         place = f"line {self.line}, column {self.column}: " if self.line is not None else ""
         path = f"{self.path}: " if self.path else ""
-        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
-        return f"{place}{path}{self.message}{hint}"
+        return f"{place}{path}{self.message}{self._hint()}"
+
+    def _hint(self) -> str:
+        """The nearest right thing, or else what would be right."""
+        if self.suggestion:
+            return f"; did you mean {self.suggestion!r}?"
+        return f"; allowed: {self.allowed}" if self.allowed else ""
 
 
 class InferBenchError(Exception):

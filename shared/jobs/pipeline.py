@@ -144,5 +144,5 @@ def _misplaced(key: str, ops: Sequence[PreprocessOp | PostprocessOp], start: For
         if form not in op.takes:
             wanted = " or ".join(_NAMES[taken] for taken in op.takes)
             loc: Loc = (key, index, "op")
-            yield Contradiction(loc, f"{op.op} takes {wanted}, but here comes {_NAMES[form]}")
+            yield Contradiction(loc, f"{op.op} takes {wanted}, but gets {_NAMES[form]}")
         form = op.gives or form

@@ -197,7 +197,7 @@ class RunSpec(Section):
 
 def _device_differs(service: ServiceSpec, requires: RequiresSpec) -> Iterator[Contradiction]:
     if requires.device not in (None, service.device):
-        message = f"requires.device {requires.device} contradicts service.device {service.device}"
+        message = f"{requires.device} contradicts service.device {service.device}"
         yield Contradiction(("requires", "device"), message)
 
 
