@@ -3,7 +3,13 @@
 due ──(lateness)──> start ──preprocess──> send_start ──> send_end … first_byte ──> last_byte ──postprocess──> done
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy.typing as npt
+
+Columns = Mapping[str, npt.NDArray[Any]]
+"""Column name -> values, each of shape (n,)."""
 
 NOT_AVAILABLE: Final = -1
 """Marks a time or duration that was not observed."""
@@ -11,7 +17,7 @@ NOT_AVAILABLE: Final = -1
 COLUMNS: Final[dict[str, str]] = {
     "due_ns": "int64",  # when the plan wanted it sent (closed loop: when the connection became free)
     "start_ns": "int64",  # when the sender took it up
-    "send_start_ns": "int64",  # before the first byte was written
+    "send_start_ns": "int64",  # pre-processed and ready: before the first byte was written, and any connecting for it
     "send_end_ns": "int64",  # after the last byte was written
     "first_byte_ns": "int64",
     "last_byte_ns": "int64",
