@@ -11,12 +11,12 @@ from starlette.types import Message
 
 from leader.api.problems import BadRequest, ClientTooSlow, UnsupportedMediaType
 from shared.errors import InvalidInput, TooLarge
+from shared.jobs.document import JSON, YAML
 
-MAX_JOB_FILE_BYTES: Final = 64 * 1024
 MAX_JSON_BYTES: Final = 1024 * 1024
 MAX_IGNORED_BYTES: Final = 1024
-JSON_TYPES: Final = ("application/json",)
-JOB_FILE_TYPES: Final = ("application/yaml", "application/json")
+JSON_TYPES: Final = (JSON,)
+JOB_FILE_TYPES: Final = (YAML, JSON)
 _PATIENCE_S: Final = 30.0
 
 

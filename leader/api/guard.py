@@ -16,6 +16,7 @@ from leader.api.context import PRINCIPAL_KEY, leader_of
 from leader.auth.roles import Permission, is_granted
 from leader.auth.tokens import Principal
 from shared.errors import Forbidden, InvalidInput, Problem
+from shared.jobs.document import MAX_JOB_FILE_BYTES
 
 
 class GuardedRoute(APIRoute):
@@ -80,7 +81,7 @@ async def _with_checked_body(request: Request, access: Access) -> Request:
             return request
         case Body.JOB_FILE:
             bodies.require_type(request.headers, bodies.JOB_FILE_TYPES)
-            return bodies.replay(request, await bodies.read(request, bodies.MAX_JOB_FILE_BYTES))
+            return bodies.replay(request, await bodies.read(request, MAX_JOB_FILE_BYTES))
         case Body.JSON:
             bodies.require_type(request.headers, bodies.JSON_TYPES)
             body = await bodies.read(request, bodies.MAX_JSON_BYTES)

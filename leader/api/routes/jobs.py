@@ -1,0 +1,101 @@
+"""Jobs: submit, validate, plan, list, get, cancel."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from leader.api.context import Caller, DeskParts
+from leader.api.guard import GuardedRoute
+from leader.api.parameters import Cursor, IdempotencyKey, JobId, Limit, NameFilter
+from leader.api.shapes import ValidationView
+from leader.perfdb.entities import JobFilter
+from shared.errors import InferBenchError
+from shared.jobs.document import JobDocument, read_document
+from shared.wire.views import JobView, Page, PlanView
+
+router = APIRouter(prefix="/api/v1/jobs", route_class=GuardedRoute, tags=["jobs"])
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+async def _job_file(request: Request) -> JobDocument:
+    """The body as a job. Parsed beside the event loop, because 64 KiB of YAML take a while."""
+    content_type = request.headers["content-type"]
+    return await asyncio.to_thread(read_document, await request.body(), content_type=content_type)
+
+
+JobFile = Annotated[JobDocument, Depends(_job_file)]
+
+
+@contextmanager
+def _faults_in(document: JobDocument) -> Iterator[None]:
+    """What is found wrong only later, such as a model that nobody registered, also names its line."""
+    try:
+        yield
+    except InferBenchError as error:
+        error.problems = tuple(document.located(error.problems))
+        raise
+
+
+@router.post("", name="submitJob", status_code=201, responses={200: {"model": JobView}, 409: {}})
+async def submit_job(
+    *,
+    request: Request,
+    response: Response,
+    desk: DeskParts,
+    caller: Caller,
+    document: JobFile,
+    key: IdempotencyKey = None,
+) -> JobView:
+    """Accept a job. The same key and body again: 200 and the same job; the same key with another body: 409."""
+    digest = hashlib.sha256(await request.body()).hexdigest()
+    with _faults_in(document):
+        submitted = await desk.submissions.submit(
+            document.job, owner=caller.name, idempotency_key=key, body_sha256=digest
+        )
+    response.status_code = 201 if submitted.created else 200
+    response.headers["Location"] = f"/api/v1/jobs/{submitted.job.id}"
+    return submitted.job
+
+
+@router.post("/validate", name="validateJob")
+async def validate_job(document: JobFile) -> ValidationView:
+    """Check a job file without looking at models, datasets or followers."""
+    return ValidationView(effective=document.job.model_dump(mode="json"), run_count=len(document.runs))
+
+
+@router.post("/plan", name="planJob")
+async def plan_job(desk: DeskParts, document: JobFile) -> PlanView:
+    """The runs that the job would have and how long they would take; nothing is stored."""
+    with _faults_in(document):
+        return await desk.submissions.plan(document.job)
+
+
+@router.get("", name="listJobs")
+async def list_jobs(
+    *,
+    desk: DeskParts,
+    team: NameFilter = None,
+    name: NameFilter = None,
+    state: JobState | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[JobView]:
+    """Newest first, without their runs. With ``state`` a page may be short; go by the cursor."""
+    return await desk.reads.jobs(JobFilter(team=team, name=name), state=state, limit=limit, cursor=cursor)
+
+
+@router.get("/{job_id}", name="getJob")
+async def get_job(desk: DeskParts, job_id: JobId) -> JobView:
+    """A job with its runs."""
+    return await desk.reads.job(job_id)
+
+
+@router.post("/{job_id}/cancel", name="cancelJob")
+async def cancel_job(desk: DeskParts, job_id: JobId) -> JobView:
+    """Cancel every run of the job that has not ended."""
+    return await desk.submissions.cancel_job(job_id)
