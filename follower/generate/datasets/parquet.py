@@ -33,7 +33,7 @@ def load_parquet(path: Path, *, name: str, version: int) -> Dataset:
             file = pq.ParquetFile(stream)
             _check_columns(file.schema_arrow, path)
             samples = tuple(_samples(file, path))
-        except (pa.ArrowException, OSError) as error:  # damage inside the file comes as either
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # damage comes as any of them
             raise InvalidInput(f"{path.name} is not a complete Parquet file: {error}") from error
     if not samples:
         raise InvalidInput(f"{path.name} holds no samples")
