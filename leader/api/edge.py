@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Final, Protocol
 
 import structlog
@@ -20,6 +21,7 @@ _SAFE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "Referrer-Policy": "no-referrer",
 }
+_LONG_BODY_BYTES: Final = 1024 * 1024
 UNMATCHED: Final = "unmatched"
 
 log = structlog.get_logger(__name__)
@@ -59,7 +61,7 @@ class Edge:
             return
         headers = Headers(scope=scope)
         scope[problems.REQUEST_ID_KEY] = request_id = _request_id(headers.get("x-request-id"))
-        answer = _Answer(send, request_id)
+        answer = _Answer(send, request_id, has_long_body=_has_long_body(headers))
         started_ns = time.perf_counter_ns()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             if is_answered(headers.get("host"), self._hosts):
@@ -91,8 +93,9 @@ class Edge:
 class _Answer:
     """Adds the headers that every answer carries, and remembers the status."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, *, has_long_body: bool) -> None:
         self._send = send
+        self._has_long_body = has_long_body
         self.request_id = request_id
         self.status: int | None = None
 
@@ -104,7 +107,16 @@ class _Answer:
             headers.setdefault("Cache-Control", "no-store")
             for name, value in _SAFE_HEADERS.items():
                 headers[name] = value
+            if self._has_long_body and self.status >= HTTPStatus.BAD_REQUEST:
+                headers["Connection"] = "close"  # or the server would read the rest of it, only to drop it
         await self._send(message)
+
+
+def _has_long_body(headers: Headers) -> bool:
+    """More than is worth reading to the end after a refusal; a chunked body has no known end."""
+    length = headers.get("content-length", "0")
+    is_long = not length.isdigit() or int(length) > _LONG_BODY_BYTES
+    return is_long or "transfer-encoding" in headers
 
 
 def _request_id(offered: str | None) -> str:
