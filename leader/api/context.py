@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from leader.api.scope import PRINCIPAL
 from leader.auth.tokens import Authenticator, Principal
 from leader.background import Background
 from leader.broker.protocol import Bell
@@ -13,8 +14,6 @@ from leader.manage.desk import Desk
 from leader.metrics import RequestMetrics
 from leader.settings import LeaderSettings
 from shared.clock import Clock
-
-PRINCIPAL_KEY = "inferbench.principal"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ async def _desk(request: Request) -> Desk:
 
 
 async def _caller(request: Request) -> Principal:
-    principal: Principal = request.scope[PRINCIPAL_KEY]
+    principal: Principal = request.scope[PRINCIPAL]
     return principal
 
 

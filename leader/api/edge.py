@@ -13,6 +13,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leader.api import problems
+from leader.api.scope import PRINCIPAL, REQUEST_ID
+from leader.auth.roles import Role
+from leader.auth.tokens import Principal
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SAFE_HEADERS: Final = {
@@ -60,7 +63,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        scope[problems.REQUEST_ID_KEY] = request_id = _request_id(headers.get("x-request-id"))
+        scope[REQUEST_ID] = request_id = _request_id(headers.get("x-request-id"))
         answer = _Answer(send, request_id, has_long_body=_has_long_body(headers))
         started_ns = time.perf_counter_ns()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -87,7 +90,10 @@ class Edge:
         route = getattr(scope.get("route"), "name", UNMATCHED)
         status = answer.status or 0
         self._observer.observe(route=route, status=status, duration_s=duration_s)
-        log.debug("request.served", route=route, path=scope["path"], status=status, duration_ms=1e3 * duration_s)
+        caller: Principal | None = scope.get(PRINCIPAL)
+        event = {"route": route, "path": scope["path"], "status": status, "duration_ms": round(1e3 * duration_s, 3)}
+        tell = log.info if _is_worth_keeping(scope["method"], caller) else log.debug
+        tell("request.served", caller=caller.name if caller else None, **event)
 
 
 class _Answer:
@@ -110,6 +116,11 @@ class _Answer:
             if self._has_long_body and self.status >= HTTPStatus.BAD_REQUEST:
                 headers["Connection"] = "close"  # or the server would read the rest of it, only to drop it
         await self._send(message)
+
+
+def _is_worth_keeping(method: str, caller: Principal | None) -> bool:
+    """Whether the log should show who did it: people's changes, but not reading, and not followers' routine."""
+    return method not in {"GET", "HEAD"} and (caller is None or caller.role is not Role.FOLLOWER)
 
 
 def _has_long_body(headers: Headers) -> bool:

@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from leader.api import bodies
 from leader.api.access import ACCESS, Access, Body
-from leader.api.context import PRINCIPAL_KEY, leader_of
+from leader.api.context import leader_of
+from leader.api.scope import PRINCIPAL
 from leader.auth.roles import Permission, is_granted
 from leader.auth.tokens import Principal
 from shared.errors import Forbidden, InvalidInput, Problem
@@ -47,7 +48,7 @@ async def _admit(request: Request, permission: Permission) -> None:
     authenticator = leader_of(request).authenticator
     principal = await authenticator.identify(request.headers.get("authorization"))
     authorise(principal, permission)
-    request.scope[PRINCIPAL_KEY] = principal
+    request.scope[PRINCIPAL] = principal
 
 
 def authorise(principal: Principal, permission: Permission) -> None:

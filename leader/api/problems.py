@@ -10,11 +10,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from leader.api.scope import REQUEST_ID
 from shared.errors import InferBenchError, InvalidInput, NotFound, Problem, Unauthenticated, Unavailable
 from shared.wire.views import ProblemDocument
 
-REQUEST_ID_KEY: Final = "inferbench.request_id"
-"""Where the edge puts a request's id into the ASGI scope."""
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 1
 _LONGEST_ECHO: Final = 80
@@ -93,7 +92,7 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     if known.status >= InferBenchError.status:
         log.error("request.failed", code=known.code, detail=known.detail, exc_info=error)
     headers = error.headers if isinstance(error, HTTPException) else None
-    return response(known, request.scope.get(REQUEST_ID_KEY), headers)
+    return response(known, request.scope.get(REQUEST_ID), headers)
 
 
 def as_known(error: Exception, method: str, path: str) -> InferBenchError:
