@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from shared.jobs.section import Loc
 from shared.jobs.spec import LABEL_PATTERN, MAX_SEED, NAME_PATTERN, URL_PATTERN, JobSpec, RunSpec
-from shared.jobs.units import DURATION_PATTERN
+from shared.jobs.units import DURATION_PATTERN, format_duration
 
 SCHEMA_ID: Final = "urn:inferbench:schema:job:v1"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -23,6 +23,9 @@ _PATTERNS: Final = {
     URL_PATTERN: "an http:// or https:// address",
     DURATION_PATTERN: "a duration with a unit, such as 200ms, 5s or 2m",
 }
+_ORDER: Final = ("apiVersion", "kind", "name", "team", "priority", *RunSpec.model_fields, "repeats", "sweep")
+"""The keys of a job file as people write them, from top to bottom."""
+
 _TYPES: Final = {
     "boolean": "true or false",
     "integer": "an integer",
@@ -35,14 +38,27 @@ _TYPES: Final = {
 
 @cache
 def _schema() -> dict[str, Any]:
-    schema = JobSpec.model_json_schema(mode="validation")
+    schema: dict[str, Any] = _with_spelt_durations(JobSpec.model_json_schema(mode="validation"))
     return {
         "$schema": DIALECT,
         "$id": SCHEMA_ID,
         **schema,
         "title": "InferBench job",
         "description": "A benchmark job: what to serve, how, under which load, and which variations of it.",
+        "properties": {name: schema["properties"][name] for name in _ORDER},
     }
+
+
+def _with_spelt_durations(node: Any) -> Any:
+    """Defaults of durations as a file would have them, not as the code keeps them."""
+    if isinstance(node, list):
+        return [_with_spelt_durations(inner) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    copy = {key: _with_spelt_durations(inner) for key, inner in node.items()}
+    if copy.get("pattern") == DURATION_PATTERN and isinstance(copy.get("default"), int):
+        copy["default"] = format_duration(copy["default"])
+    return copy
 
 
 def job_json_schema() -> dict[str, Any]:
