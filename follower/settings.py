@@ -1,0 +1,105 @@
+"""The follower's settings: the one place of this room that reads the environment."""
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.errors import InvalidInput, Problem
+from shared.jobs.spec import NAME_PATTERN
+
+PREFIX: Final = "INFERBENCH_"
+ATTEMPT_MARK: Final = PREFIX + "ATTEMPT_DIR"
+"""Carried by every process of an attempt; by it, and by nothing else, leftovers are recognised."""
+
+
+def _host_name() -> str:
+    """This host's name as a follower's name: lower case, odd characters as dashes."""
+    return re.sub(r"[^a-z0-9._-]+", "-", socket.gethostname().lower()).strip("-._")[:64] or "follower"
+
+
+class FollowerSettings(BaseSettings):
+    """How one follower runs. Built once, in main, and never changed."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
+
+    leader_url: str = Field("http://127.0.0.1:8700", description="Where the leader answers.")
+    token_file: Path = Field(Path(".inferbench/follower.token"), description="File with the follower token.")
+    follower_name: str = Field(default_factory=_host_name, pattern=NAME_PATTERN, description="Name at the leader.")
+    work_dir: Path = Field(Path(".inferbench/follower"), description="Attempts, results not yet sent, fetched models.")
+    labels: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict, description="What jobs may require of this follower: zone=lab-2,rack=7."
+    )
+    preflight: Literal["mark", "refuse", "off"] = Field("mark", description="What a busy host means for a run.")
+    max_busy_share: float = Field(0.25, gt=0, le=1, description="Use of the slot's cores by others that is too much.")
+    max_cache_bytes: int = Field(20 * 1024**3, ge=0, description="Fetched models and datasets kept for the next run.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event logged.")
+
+    @field_validator("leader_url")
+    @classmethod
+    def _is_an_http_address(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _are_pairs(cls, value: Any) -> Any:
+        return _parse_labels(value) if isinstance(value, str) else value
+
+    @field_validator("work_dir", "token_file")
+    @classmethod
+    def _is_absolute(cls, value: Path) -> Path:
+        return value.absolute()
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read ``INFERBENCH_*``.
+
+        Raises:
+            InvalidInput: values are wrong; all problems at once.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = [_as_problem(entry["loc"], entry["msg"]) for entry in error.errors()]
+            raise InvalidInput(
+                "the follower's settings are wrong: " + "; ".join(map(str, problems)), problems=problems
+            ) from error
+
+    def token(self) -> SecretStr:
+        """The follower token.
+
+        Raises:
+            InvalidInput: the file is missing, unreadable or empty.
+        """
+        try:
+            token = self.token_file.read_text().strip()
+        except OSError as error:
+            raise InvalidInput(f"no follower token at {self.token_file}: {error.strerror}") from error
+        if not token:
+            raise InvalidInput(f"the follower token at {self.token_file} is empty")
+        return SecretStr(token)
+
+
+def child_environment(attempt_dir: Path) -> dict[str, str]:
+    """The environment of an attempt and of all that it starts: ours without our settings, plus the mark."""
+    inherited = os.environ  # noqa: TID251 - the one reader
+    kept = {name: value for name, value in inherited.items() if not name.startswith(PREFIX)}
+    return kept | {ATTEMPT_MARK: str(attempt_dir)}
+
+
+def _parse_labels(text: str) -> dict[str, str]:
+    pairs = [pair.strip() for pair in text.split(",") if pair.strip()]
+    bad = [pair for pair in pairs if not re.fullmatch(r"[^=\s]+=[^=\s]+", pair)]
+    if bad:
+        raise ValueError(f"labels are name=value, separated by commas; found {bad[0]!r}")
+    return dict(pair.split("=") for pair in pairs)
+
+
+def _as_problem(loc: tuple[int | str, ...], message: str) -> Problem:
+    return Problem(path=PREFIX + str(loc[0]).upper(), message=message.removeprefix("Value error, "))
