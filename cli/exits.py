@@ -1,0 +1,32 @@
+"""Exit codes, and which one a finished job deserves. Codes of errors stand at the errors: ``shared.errors``."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from shared.jobs.lifecycle import RunState
+from shared.measure.record import Record
+from shared.wire.views import RunView
+
+
+class ExitCode(IntEnum):
+    """What a script may rely on."""
+
+    OK = 0
+    FAILURE = 1
+    INVALID_INPUT = 2
+    NOT_SHOWN = 3  # it ran, but the result does not show what was asked for: SLO unmet, or measurement invalid
+    AUTHENTICATION = 4
+    NOT_FOUND = 5
+    CANCELLED = 130
+
+
+def exit_code_of(runs: Sequence[RunView], records: Sequence[Record]) -> ExitCode:
+    """The gravest end of any run counts, as in a job's state: a cancel, then a failure, then an unmet SLO."""
+    states = {run.state for run in runs}
+    if RunState.CANCELLED in states:
+        return ExitCode.CANCELLED
+    if states & {RunState.FAILED, RunState.LOST}:
+        return ExitCode.FAILURE
+    if any(record.slo_met is False or record.validity.verdict == "invalid" for record in records):
+        return ExitCode.NOT_SHOWN
+    return ExitCode.OK

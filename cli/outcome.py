@@ -1,0 +1,51 @@
+"""How a job ended: its runs, their records, and the exit code that follows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cli.client import Client
+from cli.exits import ExitCode, exit_code_of
+from cli.follow import plain, records_of
+from cli.tables import results_table, run_lines
+from cli.verdict import verdict_block
+from shared.jobs.lifecycle import RunState
+from shared.wire.views import JobView, Page, RecordView, RunView
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A job that has ended."""
+
+    job: JobView
+    records: Sequence[RecordView]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return exit_code_of(self.job.runs, plain(self.records))
+
+
+def settle(client: Client, job: JobView) -> Outcome:
+    """Fetches what came of a job that has ended."""
+    return Outcome(job, records_of(client, job.runs))
+
+
+def outcome_page(outcome: Outcome) -> Page[RecordView]:
+    """The records as the API lists them."""
+    return Page[RecordView](items=tuple(outcome.records))
+
+
+def outcome_lines(outcome: Outcome) -> list[str]:
+    """One run: its verdict block, or how it failed. Several: one line each."""
+    runs = outcome.job.runs
+    if len(runs) > 1:
+        return [*results_table(runs, plain(outcome.records)), f"one run in full: inferbench get {runs[0].id}"]
+    if outcome.records:
+        return verdict_block(outcome.records[0].record, name=outcome.job.name)
+    return [line for run in runs for line in run_lines(run)]
+
+
+def run_and_verdict_lines(client: Client, run: RunView) -> list[str]:
+    """A run as it stands; with its verdict block where there is one."""
+    if run.state is not RunState.SUCCEEDED:
+        return run_lines(run)
+    return verdict_block(records_of(client, [run])[0].record)
