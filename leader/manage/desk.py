@@ -1,18 +1,35 @@
 """The manage layer in one piece: what the API calls, built once at start."""
 
+import asyncio
 from dataclasses import dataclass
+from typing import Final
+
+import structlog
 
 from leader.broker.protocol import Bell
 from leader.manage.datasets import Datasets
+from leader.manage.delivery import Delivery
 from leader.manage.events import Events
 from leader.manage.followers import Followers
+from leader.manage.moves import Listeners, Mover
 from leader.manage.policy import LeasePolicy
 from leader.manage.queue import Queue
 from leader.manage.reads import Reads
+from leader.manage.reaper import Reaper
+from leader.manage.reconcile import Reconciler
+from leader.manage.recorder import Recorder
 from leader.manage.submit import Submissions
 from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import BlobStore, ModelStore
+from model_repo.repository import ModelRepository
 from shared.clock import Clock
+from shared.errors import Unavailable
+
+REAP_EVERY_S: Final = 1.0
+RECONCILE_EVERY: Final = 5
+"""Rounds of reaping between two of reconciling."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,14 +44,27 @@ class Desk:
     reads: Reads
     models: ModelStore
     datasets: Datasets
+    reaper: Reaper
+    reconciler: Reconciler
 
     async def start(self) -> None:
         """Prepare the database (indexes, schema) and repair what a crash left. Raises Unavailable, Conflict."""
-        raise NotImplementedError
+        await self.perfdb.prepare()
+        repaired = await self.reconciler.run_once()
+        log.info("desk.started", repaired=repaired)
 
     async def run_background(self) -> None:
         """Reap leases and reconcile, every few seconds, for ever. An outage of the store is logged and outlived."""
-        raise NotImplementedError
+        rounds = 0
+        while True:
+            rounds += 1
+            try:
+                await self.reaper.run_once()
+                if rounds % RECONCILE_EVERY == 0:
+                    await self.reconciler.run_once()
+            except Unavailable as error:
+                log.warning("background.store_unavailable", reason=error.detail)
+            await asyncio.sleep(REAP_EVERY_S)
 
 
 def build_desk(
@@ -48,4 +78,24 @@ def build_desk(
     max_upload_bytes: int,
 ) -> Desk:
     """Put the parts together. ``broker_url`` is what followers are told to listen at."""
-    raise NotImplementedError
+    listeners = Listeners()
+    mover = Mover(perfdb.runs, listeners, clock)
+    recorder = Recorder(perfdb)
+    reconciler = Reconciler(perfdb, recorder)
+    models = ModelRepository(perfdb.models, blobs, clock, max_bytes=max_upload_bytes, in_use=perfdb.runs.needs_model)
+    followers = Followers(perfdb=perfdb, mover=mover, bell=bell, clock=clock, policy=policy, broker_url=broker_url)
+    delivery = Delivery(perfdb=perfdb, blobs=blobs, mover=mover, recorder=recorder, followers=followers, clock=clock)
+    return Desk(
+        perfdb=perfdb,
+        submissions=Submissions(
+            perfdb=perfdb, models=models, mover=mover, reconciler=reconciler, bell=bell, clock=clock, policy=policy
+        ),
+        queue=Queue(perfdb=perfdb, mover=mover, delivery=delivery, listeners=listeners, clock=clock, policy=policy),
+        followers=followers,
+        events=Events(perfdb.runs, perfdb.events, listeners),
+        reads=Reads(perfdb, blobs),
+        models=models,
+        datasets=Datasets(perfdb, blobs, clock, max_bytes=max_upload_bytes),
+        reaper=Reaper(perfdb=perfdb, mover=mover, followers=followers, clock=clock, policy=policy),
+        reconciler=reconciler,
+    )

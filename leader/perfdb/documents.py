@@ -138,6 +138,18 @@ def queue_position(run: Run) -> tuple[int, float, str]:
     return PRIORITIES[run.priority], run.predicted_s, run.id
 
 
+def standing(run: Run) -> Document:
+    """What must still be so for a move of ``run`` to happen.
+
+    State and fence, and the end of the lease: a renewal changes neither, and must not be lost to a reaper that
+    looked before it.
+    """
+    where = {"_id": run.id, "status.state": run.status.state.value, "status.fence": run.status.fence}
+    if run.status.lease:
+        where["status.lease.expires_at_us"] = to_us(run.status.lease.expires_at)
+    return where
+
+
 def moving_part(run: Run) -> Document:
     """The fields that a move writes, all in one update."""
     return {

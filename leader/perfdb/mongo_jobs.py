@@ -40,6 +40,11 @@ class MongoJobs:
                 return documents.job_from_document(found)
         return job
 
+    async def submitted(self, owner: str, idempotency_key: str) -> Job | None:
+        with driver_errors("looking for an earlier submit"):
+            found = await self._jobs.find_one({"owner": str(owner), "idempotency_key": str(idempotency_key)})
+        return documents.job_from_document(found) if found else None
+
     async def get(self, job_id: str) -> Job:
         with driver_errors("reading a job"):
             found = await self._jobs.find_one({"_id": str(job_id)})
@@ -149,11 +154,10 @@ class MongoRuns:
 
     async def _compare_and_set(self, run: Run, moved: Run) -> bool:
         signature = secrets.token_hex(8)  # tells this write from any other when its outcome is unknown
-        where = {"_id": run.id, "status.state": run.status.state.value, "status.fence": run.status.fence}
         update = {"$set": {**documents.moving_part(moved), "moved_by": signature}}
         try:
             with driver_errors("moving a run"):
-                return await self._matched(where, update)
+                return await self._matched(documents.standing(run), update)
         except Unavailable:
             return await self._read_back(run, signature)
 

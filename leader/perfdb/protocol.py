@@ -37,6 +37,10 @@ class JobStore(Protocol):
         """Store it and return it, or return the job that already has this owner and idempotency key."""
         ...
 
+    async def submitted(self, owner: str, idempotency_key: str) -> Job | None:
+        """What the owner submitted with the key, if anything."""
+        ...
+
     async def get(self, job_id: str) -> Job:
         """Raises NotFound."""
         ...
@@ -88,9 +92,9 @@ class RunStore(Protocol):
     async def move(self, run: Run, status: RunStatus, *, at: datetime, event: Event | None = None) -> Run | None:
         """Compare-and-set: the run gets ``status``, and ``event`` joins its history, in one write.
 
-        Happens only where (state, fence) are still those of ``run``; returns the moved run, or None where another
-        was faster. Exactly one of several contenders wins. An unknown outcome of the write is read back, never
-        sent again blindly.
+        Happens only where state, fence and the end of the lease are still those of ``run``; returns the moved run,
+        or None where another was faster. Exactly one of several contenders wins. An unknown outcome of the write is
+        read back, never sent again blindly.
 
         Raises:
             Conflict: the move gives a slot of a follower a second live attempt.

@@ -1,0 +1,46 @@
+"""Repairs what a crash left half done: runs that a job still lacks, records that a success still lacks."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from leader.manage.blueprint import runs_of
+from leader.manage.recorder import Recorder
+from leader.perfdb.entities import Job, Run
+from leader.perfdb.protocol import PerfDB
+from shared.errors import Conflict, InvalidInput, NotFound
+
+BATCH: Final = 100
+
+log = structlog.get_logger(__name__)
+
+
+class Reconciler:
+    """Every step may be repeated, by any leader, at any time."""
+
+    def __init__(self, perfdb: PerfDB, recorder: Recorder) -> None:
+        self._db = perfdb
+        self._recorder = recorder
+
+    async def complete(self, job: Job, runs: Sequence[Run] | None = None) -> None:
+        """Store the runs of a job that are not stored yet."""
+        await self._db.runs.add_all(runs if runs is not None else await asyncio.to_thread(runs_of, job))
+        await self._db.jobs.mark_complete(job.id)
+
+    async def run_once(self) -> int:
+        """One round over everything half done; returns how much was repaired. Raises Unavailable."""
+        jobs = await self._db.jobs.incomplete(limit=BATCH)
+        for job in jobs:
+            await self.complete(job)
+            log.info("job.completed_after_crash", job_id=job.id)
+        return len(jobs) + sum([await self._record(run) for run in await self._db.runs.unrecorded(limit=BATCH)])
+
+    async def _record(self, run: Run) -> bool:
+        try:
+            await self._recorder.record(run)
+        except (NotFound, Conflict, InvalidInput) as error:
+            log.warning("record.not_derivable", run_id=run.id, reason=error.detail)
+            return False
+        return True

@@ -1,0 +1,115 @@
+"""From evidence to record and leaderboard entry: derived, so it can be done again at any time."""
+
+import math
+from typing import Any
+
+from leader.manage.blueprint import digest_of
+from leader.manage.story import hardware_of
+from leader.perfdb.entities import Evidence, LeaderboardEntry, Run, StoredRecord, Task
+from leader.perfdb.protocol import PerfDB
+from shared.errors import InvalidInput
+from shared.jobs.keys import task_of
+from shared.jobs.spec import NamedModel, RunSpec
+from shared.measure.metrics import metrics_of
+from shared.measure.record import Record
+from shared.wire.assignment import Result, Success
+
+
+class Recorder:
+    """Writes the record of a succeeded run."""
+
+    def __init__(self, perfdb: PerfDB) -> None:
+        self._db = perfdb
+
+    async def record(self, run: Run) -> None:
+        """Derive the record from the evidence of the run's accepted attempt, and store it.
+
+        Raises:
+            NotFound: there is no evidence.
+            InvalidInput: the evidence is not of a success.
+            Unavailable: the store failed; the reconciler will do it again.
+        """
+        evidence = await self._db.evidence.get(run.id, run.status.attempt)
+        await self._db.records.put(derive(run, evidence))
+        await self._db.runs.mark_recorded(run.id)
+
+
+def check_record(run: Run, follower: str, attempt: int, result: Result) -> None:
+    """Whether the record is the one that this attempt should deliver, and can be kept.
+
+    Raises:
+        InvalidInput: it is of another run, attempt or follower, lacks a stage, or holds a number that is none.
+    """
+    if not isinstance(result.outcome, Success):
+        return
+    record = result.outcome.record
+    found = {"run_id": record.run_id, "job_id": record.job_id, "attempt": record.attempt, "follower": record.follower}
+    expected = {"run_id": run.id, "job_id": run.job_id, "attempt": attempt, "follower": follower}
+    wrong = [f"{name} is {found[name]!r}, not {expected[name]!r}" for name in expected if found[name] != expected[name]]
+    if wrong:
+        raise InvalidInput(f"the record is not of this attempt: {'; '.join(wrong)}")
+    _check_numbers(record)
+
+
+def _check_numbers(record: Record) -> None:
+    try:
+        metrics = metrics_of(record)
+    except KeyError as error:
+        raise InvalidInput(f"the record lacks the stage {error}") from error
+    numbers = {**metrics, **_floats(record.model_dump(mode="python"))}
+    wrong = sorted(name for name, value in numbers.items() if value is not None and not math.isfinite(value))
+    if wrong:
+        raise InvalidInput(f"the record holds numbers that are none: {', '.join(wrong)}")
+
+
+def _floats(value: Any, path: str = "") -> dict[str, float]:
+    """Path -> number, for every float anywhere in ``value``."""
+    if isinstance(value, float):
+        return {path: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    return {name: number for key, inner in items for name, number in _floats(inner, f"{path}.{key}").items()}
+
+
+def derive(run: Run, evidence: Evidence) -> StoredRecord:
+    """The record with the leader's own keys and metrics in it, and what the leaderboard keeps of it. Pure.
+
+    Raises:
+        InvalidInput: the evidence is of a failure.
+    """
+    outcome = evidence.result.outcome
+    if not isinstance(outcome, Success):
+        raise InvalidInput(f"attempt {evidence.attempt} of run {run.id} delivered no record")
+    samples = next((file.sha256 for file in evidence.result.artifacts if file.kind == "samples"), None)
+    record = outcome.record.model_copy(
+        update={
+            "comparability_key": run.comparability_key,
+            "metrics": metrics_of(outcome.record),
+            "samples_sha256": samples or outcome.record.samples_sha256,
+        }
+    )
+    spec = RunSpec.model_validate(run.spec)
+    task = Task(
+        comparability_key=run.comparability_key,
+        facts=task_of(spec, digest_of(run.model), digest_of(run.dataset)),
+        record_count=1,
+        last_at=record.finished_at,
+    )
+    return StoredRecord(record=record, entry=_entry(run, spec, record), task=task)
+
+
+def _entry(run: Run, spec: RunSpec, record: Record) -> LeaderboardEntry:
+    return LeaderboardEntry(
+        run_id=run.id,
+        job_id=run.job_id,
+        comparability_key=run.comparability_key,
+        name=run.name,
+        team=run.team,
+        model=spec.model.name if isinstance(spec.model, NamedModel) else spec.model.generate.family,
+        follower=record.follower,
+        hardware=hardware_of(run),
+        platform=spec.service.platform,
+        configuration=spec.service.model_dump(mode="json"),
+        metrics=record.metrics,
+        verdict=record.validity.verdict,
+        created_at=record.finished_at,
+    )
