@@ -69,10 +69,3 @@ def reshaped_to(path: Path, size: int) -> Path:
     shape = numpy_helper.from_array(np.array([-1, size], np.int64), "shape")
     node = helper.make_node("Reshape", ["x", "shape"], ["y"])
     return save(path, [node], [value("x", ["batch", "length"])], [value("y", ["rows", size])], [shape])
-
-
-def rows_summed_up(path: Path) -> Path:
-    """Computes y = the sum over the batch, as one row: its answer cannot be split over the requests of a batch."""
-    axes = numpy_helper.from_array(np.array([0], np.int64), "axes")
-    node = helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=1)
-    return save(path, [node], [value("x", ["batch", 2])], [value("y", ["one", 2])], [axes])

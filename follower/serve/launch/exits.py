@@ -12,9 +12,11 @@ from shared.jobs.lifecycle import Cause
 _SHELL_SIGNAL_BASE: Final = 128  # shells and container engines report signal n as status 128 + n
 
 _ALLOCATION_FAILED: Final = re.compile(
-    r"std::bad_alloc|\bMemoryError\b|cannot allocate memory|failed to allocate memory|out of memory", re.IGNORECASE
+    r"std::bad_alloc|\bMemoryError\b|cannot allocate memory|failed to allocate memory|out of memory"
+    r"|memory allocation still failed|failed to map segment from shared object(?!: operation not permitted)",
+    re.IGNORECASE,
 )
-"""libstdc++, Python, the C library's ENOMEM, ONNX Runtime's arena, CUDA and PyTorch."""
+"""libstdc++, Python, the C library's ENOMEM, ONNX Runtime's arena, CUDA and PyTorch, OpenBLAS, the dynamic linker."""
 
 
 def explain(exit_: Exit, log_tail: str) -> AttemptFailed:

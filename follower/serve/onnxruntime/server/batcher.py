@@ -125,7 +125,10 @@ class Batcher:
 
 def _run(run: Run, batch: Sequence[Work]) -> list[Executed]:
     sizes = [work.samples for work in batch]
-    inputs = stack([work.inputs for work in batch])
+    try:
+        inputs = stack([work.inputs for work in batch])
+    except MemoryError as error:
+        raise OutOfMemory("a batch does not fit into memory") from error
     start_ns = time.perf_counter_ns()
     outputs = run(inputs)
     inference_ns = time.perf_counter_ns() - start_ns

@@ -68,7 +68,7 @@ def decode(body: bytes, json_length: int | None) -> InferRequest:
 def _json_object(text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"the request is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise Refused(f"the request must be a JSON object, but it is {type(document).__name__}")

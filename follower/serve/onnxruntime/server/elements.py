@@ -16,6 +16,8 @@ Array = npt.NDArray[Any]
 _JSON_KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
 """numpy kinds that JSON values may have, by the kind of the datatype: whole numbers pass as floats, not vice versa."""
 
+_PYTHON_TYPES: dict[str, set[type]] = {"u": {int}, "i": {int}, "f": {int, float}}
+
 
 def from_json(data: object, datatype: str, shape: Sequence[int], place: str) -> Array:
     """A tensor from JSON values, flat or nested in row-major order.
@@ -31,8 +33,9 @@ def from_json(data: object, datatype: str, shape: Sequence[int], place: str) -> 
         raise Refused(f"{place}: data is nested unevenly") from error
     if array.size != math.prod(shape):
         raise Refused(f"{place}: shape {list(shape)} has {math.prod(shape)} elements, but data has {array.size}")
-    flat = array.ravel()
-    return (_texts(flat, place) if datatype == BYTES else _numbers(flat, datatype, place)).reshape(shape)
+    if datatype == BYTES:
+        return _texts(array.ravel(), place).reshape(shape)
+    return _numbers(_of_kind(array, data, datatype, place).ravel(), datatype, place).reshape(shape)
 
 
 def _texts(array: Array, place: str) -> Array:
@@ -43,17 +46,29 @@ def _texts(array: Array, place: str) -> Array:
 
 def _numbers(array: Array, datatype: str, place: str) -> Array:
     dtype = DTYPES[datatype]
-    if array.size and array.dtype.kind not in _JSON_KINDS[dtype.kind]:
-        raise Refused(f"{place}: data holds values that are not {datatype}")
     if dtype.kind in "iu" and array.size:
         bounds = np.iinfo(dtype)
         if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
             raise Refused(f"{place}: data holds values outside of {datatype} ({bounds.min} to {bounds.max})")
-    with np.errstate(over="ignore"):
-        numbers = array.astype(dtype)
+    try:
+        with np.errstate(over="ignore"):
+            numbers = array.astype(dtype)
+    except OverflowError as error:
+        raise Refused(f"{place}: data holds values beyond {datatype}") from error
     if dtype.kind == "f" and not np.isfinite(numbers).all():
         raise Refused(f"{place}: data holds values beyond {datatype}")
     return numbers
+
+
+def _of_kind(array: Array, data: list[Any], datatype: str, place: str) -> Array:
+    """The values, as Python's own numbers where numpy found no common type or a lossy one (2**64 - 1 beside 0)."""
+    kind = DTYPES[datatype].kind
+    if not array.size or array.dtype.kind in _JSON_KINDS[kind]:
+        return array
+    exact = np.array(data, dtype=object)
+    if kind == "b" or not all(type(value) in _PYTHON_TYPES[kind] for value in exact.ravel()):
+        raise Refused(f"{place}: data holds values that are not {datatype}")
+    return exact
 
 
 def from_bytes(data: memoryview, datatype: str, shape: Sequence[int], place: str) -> Array:

@@ -40,7 +40,10 @@ class InferEndpoint:
             headers, body = await self._answer(scope, receive)
             status = HTTPStatus.OK
         except Refused as refused:
-            headers, body, status = [(b"content-type", b"application/json")], error_body(refused), refused.status
+            headers, body, status = _refusal(refused)
+        except MemoryError:
+            self._serving.on_out_of_memory("a request or its answer does not fit into memory")
+            headers, body, status = _refusal(Refused("out of memory", HTTPStatus.SERVICE_UNAVAILABLE))
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": int(status), "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -56,6 +59,10 @@ class InferEndpoint:
         executed = await _execute(model, request)
         answer = encode(model.metadata.name, request.id, list(_chosen(model, request, executed)))
         return _headers(answer, executed, time.perf_counter_ns() - received_ns), answer.body
+
+
+def _refusal(refused: Refused) -> tuple[list[Header], bytes, HTTPStatus]:
+    return [(b"content-type", b"application/json")], error_body(refused), refused.status
 
 
 def error_body(refused: Refused) -> bytes:

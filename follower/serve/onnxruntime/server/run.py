@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -32,8 +33,15 @@ _OK: Final = 0
 
 def run(options: ServerOptions) -> int:
     """Serves until told to stop; answers the exit status."""
+    threading.excepthook = die_by_thread_failure
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Lifetime(options).run())
+
+
+def die_by_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    """A worker that ended by a defect would leave requests without an answer for ever: rather no server."""
+    _log.critical("%s failed", failure.thread, exc_info=failure.exc_value)
+    os._exit(exit_codes.DEFECT)
 
 
 class _Server(uvicorn.Server):
@@ -58,51 +66,47 @@ class _Lifetime:
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._status = StatusFile(options.status)
-        self._serving = Serving(options.name)
+        self._serving = Serving(options.name, self._out_of_memory)
         self._socket = _bind(options.host)
-        self._server = _Server(_config(self._serving), self._listening)
+        self._opened = asyncio.Event()
+        self._server = _Server(_config(self._serving), self._opened.set)
         self._exit_code = _OK
         self._reason = ""
 
     async def run(self) -> int:
-        loop = asyncio.get_running_loop()
+        """Serves from the start and loads beside it. A defect in loading ends both, with its traceback."""
+        self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end, _OK, "told to stop")
-        await self._server.serve(sockets=[self._socket])
+            self._loop.add_signal_handler(number, self._end, _OK, "told to stop")
+        async with asyncio.TaskGroup() as tasks:
+            loading = tasks.create_task(self._load())
+            await self._server.serve(sockets=[self._socket])
+            loading.cancel()
         if self._serving.loaded:
             self._serving.loaded.batcher.close()
         _log.warning("%s", self._reason)  # the last line: see exit_codes
         return self._exit_code
 
-    def _listening(self) -> None:
+    async def _load(self) -> None:
+        await self._opened.wait()
         self._status.report("listening", port=self._socket.getsockname()[1])
-        asyncio.get_running_loop().run_in_executor(None, self._load).add_done_callback(self._loaded)
-
-    def _load(self) -> LoadedModel:
-        return load(self._options, cores=len(os.sched_getaffinity(0)))
-
-    def _loaded(self, done: asyncio.Future[LoadedModel]) -> None:
         try:
-            model = done.result()
+            self._serve(await asyncio.to_thread(load, self._options, cores=len(os.sched_getaffinity(0))))
         except LoadFailed as error:
             self._end(exit_codes.MODEL_LOAD_FAILED, str(error))
         except OutOfMemory as error:
             self._end(exit_codes.OUT_OF_MEMORY, str(error))
-        else:
-            self._serve(model)
 
     def _serve(self, model: LoadedModel) -> None:
-        loop = asyncio.get_running_loop()
-
-        def out_of_memory(reason: str) -> None:
-            with suppress(RuntimeError):  # the loop has ended already
-                loop.call_soon_threadsafe(self._end, exit_codes.OUT_OF_MEMORY, reason)
-
-        batcher = Batcher(model.runs, _policy(self._options), on_out_of_memory=out_of_memory)
+        batcher = Batcher(model.runs, _policy(self._options), on_out_of_memory=self._out_of_memory)
         self._serving.loaded = ServingModel(metadata=model.metadata, batched=model.batched, batcher=batcher)
         gc.collect()
         gc.freeze()  # what start-up made lives on; looking through it again would only pause requests
         self._status.report("model-loaded")
+
+    def _out_of_memory(self, reason: str) -> None:
+        with suppress(RuntimeError):  # the loop has ended already
+            self._loop.call_soon_threadsafe(self._end, exit_codes.OUT_OF_MEMORY, reason)
 
     def _end(self, exit_code: int, reason: str) -> None:
         if not self._reason:

@@ -1,5 +1,6 @@
 """What the server serves at the moment: nothing until the model is loaded, then one model in one version."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -23,8 +24,9 @@ class ServingModel:
 class Serving:
     """The one model by its name, whether loaded yet or not."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, on_out_of_memory: Callable[[str], None]) -> None:
         self._name = name
+        self.on_out_of_memory = on_out_of_memory  # ends the server; called from any thread
         self.loaded: ServingModel | None = None
 
     def knows(self, model: str, version: str = VERSION) -> None:

@@ -1,0 +1,198 @@
+"""What every serving platform must do, tried on every platform of the table.
+
+A platform joins by a row in ``CASES``: how to make a model for it whose answers are known without it.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+from support import served_models
+from support.serving import READY_NS, alive, eventually, infer, is_open, ready, serve_request, started
+
+from follower.serve.platforms import PLATFORMS
+from follower.serve.protocol import ModelMetadata, Platform, Service, TensorInfo
+from shared.errors import AttemptFailed
+from shared.jobs.lifecycle import Cause
+
+MakeModel = Callable[[Path], Path]
+
+CASES: dict[str, MakeModel] = {"onnxruntime": lambda folder: served_models.affine(folder / "model.onnx")}
+"""Platform -> a model of y = 2x + 1 and z = row sums of x, for x of shape [batch, 4]."""
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request: pytest.FixtureRequest) -> str:
+    """Each platform in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def platform(case: str) -> Platform:
+    """The platform under test."""
+    return PLATFORMS[case]
+
+
+@pytest.fixture
+def model(case: str, tmp_path: Path) -> Path:
+    """Its model."""
+    return CASES[case](tmp_path)
+
+
+@pytest.fixture
+def service(platform: Platform, model: Path, tmp_path: Path) -> Iterator[Service]:
+    """A service that is ready."""
+    with ready(platform, serve_request(model, tmp_path / "run")) as service:
+        yield service
+
+
+def test_no_platform_escapes_the_contract() -> None:
+    """A row in the table needs a row in this suite."""
+    assert PLATFORMS.keys() == CASES.keys()
+
+
+def test_an_offer_names_the_platform_and_how_it_can_be_used(platform: Platform) -> None:
+    """Every platform of the table is installed where the tests run."""
+    offer = platform.offer()
+    assert offer is not None
+    assert offer.platform == platform.name
+    assert all((offer.version, offer.launch, offer.protocol, offer.device))
+
+
+def test_a_cold_start_goes_through_all_phases_in_order(platform: Platform, model: Path, tmp_path: Path) -> None:
+    """Each phase is known and none is before the one that it needs."""
+    with started(platform, serve_request(model, tmp_path / "run")) as service:
+        cold = service.wait_ready(READY_NS)
+    phases = (cold.spawned_ms, cold.port_open_ms, cold.model_loaded_ms, cold.ready_ms, cold.first_inference_ms)
+    known = [phase for phase in phases if phase is not None]
+    assert len(known) == 5
+    assert known == sorted(known)
+    assert known[0] > 0
+    assert known[-1] < READY_NS / 1e6
+
+
+def test_start_does_not_wait_for_the_server(platform: Platform, model: Path, tmp_path: Path) -> None:
+    """Before it is ready its address is unknown, and asking says so."""
+    with started(platform, serve_request(model, tmp_path / "run")) as service:
+        with pytest.raises(AttemptFailed) as caught:
+            _ = service.endpoint
+        assert caught.value.cause is Cause.SERVER_NOT_READY
+        assert service.pids()
+
+
+def test_metadata_comes_from_the_running_service(service: Service) -> None:
+    """Names, datatypes, and -1 for the free batch."""
+    assert service.metadata() == ModelMetadata(
+        name="tiny",
+        inputs=(TensorInfo(name="x", datatype="FP32", shape=(-1, 4)),),
+        outputs=(
+            TensorInfo(name="y", datatype="FP32", shape=(-1, 4)),
+            TensorInfo(name="z", datatype="FP32", shape=(-1,)),
+        ),
+    )
+
+
+def test_answers_equal_those_of_the_model_run_in_process(service: Service, tmp_path: Path) -> None:
+    """Bit for bit, and as known from the model's formula."""
+    x = np.random.default_rng(0).integers(-100, 100, (5, 4)).astype(np.float32)
+    reference = served_models.affine(tmp_path / "reference.onnx")
+    session = onnxruntime.InferenceSession(str(reference), providers=["CPUExecutionProvider"])
+    y, z = session.run(None, {"x": x})
+    answer = infer(service.endpoint, x=x)
+    np.testing.assert_array_equal(answer.tensors["y"], y)
+    np.testing.assert_array_equal(answer.tensors["z"], z)
+    np.testing.assert_array_equal(answer.tensors["y"], 2 * x + 1)
+
+
+def test_concurrent_clients_each_get_their_own_answers(service: Service) -> None:
+    """Nothing is mixed up or lost."""
+    wrong: list[str] = []
+
+    def client(number: int) -> None:
+        for repeat in range(20):
+            x = np.full((1, 4), 1000 * number + repeat, np.float32)
+            answer = infer(service.endpoint, x=x)
+            if answer.status != 200 or not np.array_equal(answer.tensors["y"], 2 * x + 1):
+                wrong.append(f"client {number}, request {repeat}: {answer.status} {answer.body!r}")
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(6)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_healthy_service_passes_its_check(service: Service) -> None:
+    """Also after it has been used."""
+    infer(service.endpoint, x=np.zeros((1, 4), np.float32))
+    service.check()
+
+
+def test_a_killed_service_fails_its_check_with_the_cause(service: Service) -> None:
+    """And it keeps failing."""
+    os.kill(service.pids()[0], signal.SIGKILL)
+    assert eventually(lambda: service.pids() == ())
+    for _ in range(2):
+        with pytest.raises(AttemptFailed) as caught:
+            service.check()
+        assert caught.value.cause is Cause.SERVER_DIED
+        assert "SIGKILL" in caught.value.detail
+
+
+def test_asking_a_dead_service_for_metadata_tells_the_cause(service: Service) -> None:
+    """A refused connection is not the news; the death is."""
+    os.kill(service.pids()[0], signal.SIGKILL)
+    assert eventually(lambda: service.pids() == ())
+    with pytest.raises(AttemptFailed) as caught:
+        service.metadata()
+    assert caught.value.cause is Cause.SERVER_DIED
+
+
+def test_stop_leaves_nothing_and_may_be_repeated(platform: Platform, model: Path, tmp_path: Path) -> None:
+    """No process, no open port, no file outside of the work directory."""
+    before = set(tmp_path.iterdir())
+    with ready(platform, serve_request(model, tmp_path / "run")) as service:
+        pids, endpoint = service.pids(), service.endpoint
+        assert is_open(endpoint)
+        service.stop()
+        assert alive(pids) == []
+        assert service.pids() == ()
+        assert not is_open(endpoint)
+        service.stop()
+    assert set(tmp_path.iterdir()) - before == {tmp_path / "run"}
+
+
+def test_stop_before_ready_is_enough(platform: Platform, model: Path, tmp_path: Path) -> None:
+    """A cancelled start leaves nothing either."""
+    service = platform.start(serve_request(model, tmp_path / "run"))
+    pids = service.pids()
+    service.stop()
+    assert alive(pids) == []
+
+
+def test_a_server_that_is_not_ready_in_time_is_reported_as_such(
+    platform: Platform, model: Path, tmp_path: Path
+) -> None:
+    """A deadline of a millisecond cannot be kept by anyone."""
+    with started(platform, serve_request(model, tmp_path / "run")) as service:
+        with pytest.raises(AttemptFailed) as caught:
+            service.wait_ready(1_000_000)
+        assert caught.value.cause is Cause.SERVER_NOT_READY
+
+
+def test_two_services_run_side_by_side(platform: Platform, model: Path, tmp_path: Path) -> None:
+    """Each has its own port and answers."""
+    with (
+        ready(platform, serve_request(model, tmp_path / "one")) as one,
+        ready(platform, serve_request(model, tmp_path / "two")) as two,
+    ):
+        assert one.endpoint != two.endpoint
+        x = np.ones((1, 4), np.float32)
+        assert infer(one.endpoint, x=x).tensors["z"].tolist() == infer(two.endpoint, x=x).tensors["z"].tolist() == [4]
