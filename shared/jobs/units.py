@@ -14,8 +14,8 @@ _NS_PER_UNIT: Final = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-DURATION_PATTERN: Final = r"^[0-9]{1,12}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)$"
-_PATTERN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ns|us|ms|s|m|h)")
+DURATION_PATTERN: Final = r"^[0-9]{1,15}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)$"
+_PATTERN: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ns|us|ms|s|m|h)")
 
 
 def parse_duration_ns(value: object) -> int:
