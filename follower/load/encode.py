@@ -94,7 +94,7 @@ def decode_infer(body: bytes, head_length: int | None) -> dict[str, Array]:
     try:
         entries = json.loads(body[:end])["outputs"]
         return _outputs(entries, memoryview(body)[end:])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise MalformedAnswer(f"the body is not an infer response: {error!r}") from error
 
 

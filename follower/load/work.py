@@ -94,8 +94,9 @@ class PipelineWork:
         output = outputs.get(self._output_name)
         if output is None:
             raise MalformedAnswer(f"no output {self._output_name!r}; the answer has {sorted(outputs)}")
-        if len(output) != len(self._raw[payload]):
-            raise MalformedAnswer(f"{len(self._raw[payload])} samples were sent, {len(output)} came back")
+        sent = len(self._raw[payload])
+        if output.shape[:1] != (sent,):
+            raise MalformedAnswer(f"{sent} samples were sent, an output of shape {output.shape} came back")
         answers = tuple(self._postprocess(sample) for sample in output)
         if self._answers[payload] is None:
             self._answers[payload] = answers
