@@ -6,7 +6,8 @@ from shared.errors import AttemptFailed, InferBenchError, InvalidJobFile, Proble
 def error_lines(error: InferBenchError, source: str = "") -> list[str]:
     """``error: what (code)``, then one line for each problem. ``source`` is the file that the problems are in."""
     what = error.title if isinstance(error, InvalidJobFile) and error.problems else error.detail
-    lines = [f"error: {what} ({error.code})"]
+    first, *rest = what.splitlines()
+    lines = [f"error: {first} ({error.code})", *rest]
     lines += [f"  {problem_line(problem, source)}" for problem in error.problems]
     if isinstance(error, AttemptFailed) and error.log_tail:
         lines += ["the end of its log:", error.log_tail]

@@ -44,6 +44,15 @@ def test_an_error_says_its_detail_and_its_code() -> None:
     assert error_lines(NotFound("no run j-1.0000")) == ["error: no run j-1.0000 (not-found)"]
 
 
+def test_the_code_stands_in_the_first_line_of_a_long_story() -> None:
+    """A log's tail that comes with the detail follows it."""
+    assert error_lines(NotFound("it died; its log:\nline 1\nline 2")) == [
+        "error: it died; its log: (not-found)",
+        "line 1",
+        "line 2",
+    ]
+
+
 def test_a_failed_attempt_shows_the_end_of_its_log() -> None:
     """The log's tail is the first thing anybody would look for."""
     failed = AttemptFailed(Cause.SERVER_DIED, "the server died", log_tail="Segmentation fault")
