@@ -53,7 +53,7 @@ format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev ## Print each figure beside its target
-	@$(BIN)/python -m benchmarks
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
 docs: $(VENV)/.dev ## Rewrite the generated pages
 	@$(BIN)/python -m shared.jobs.reference

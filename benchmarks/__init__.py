@@ -1,0 +1,1 @@
+"""Figures with targets, each measured on real parts. ``make bench`` prints them side by side."""

@@ -1,0 +1,66 @@
+"""What a run costs beyond its load, and whether its stages explain its latency."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from statistics import median
+
+from support.running_stack import RunningStack
+
+from benchmarks.figure import Figure
+
+RUNS = 5
+WARMUP_S, DURATION_S = 1, 4
+JOB = f"""
+apiVersion: inferbench/v1
+kind: Job
+name: run-overhead
+model: {{generate: {{family: fc, layers: 2, width: 64}}}}
+workload: {{pattern: poisson, rate: 50, warmup: {WARMUP_S}s, duration: {DURATION_S}s}}
+"""
+
+
+def run_overhead(stack: RunningStack) -> Iterable[Figure]:
+    """Time to the first request, overhead of the whole run, and the sum of the stages; the first run only warms up."""
+    to_first_s, overhead_s, stage_sums = [], [], []
+    for number in range(RUNS + 1):
+        job = stack.submit(JOB)
+        run_id = f"{job['id']}.0000"
+        stack.wait_for_run(run_id, "succeeded")
+        if number:
+            times = _event_times(stack, run_id)
+            to_first_s.append((times["warming-up"] - times["queued"]).total_seconds())
+            overhead_s.append((times["succeeded"] - times["queued"]).total_seconds() - WARMUP_S - DURATION_S)
+            stage_sums.append(_stage_sum(stack, run_id))
+    yield Figure(
+        name="submit to first request", measured=median(to_first_s), unit="s", high=3, detail=_spread(to_first_s)
+    )
+    yield Figure(name="overhead of a run", measured=median(overhead_s), unit="s", high=5, detail=_spread(overhead_s))
+    explained, remainder = zip(*stage_sums, strict=True)
+    yield Figure(
+        name="five stages / response latency",
+        measured=median(explained),
+        unit="",
+        low=0.98,
+        high=1.02,
+        detail=f"remainder {median(remainder):.4f} shown as unattributed",
+    )
+
+
+def _spread(values: list[float]) -> str:
+    return f"median of {len(values)}, {min(values):.2f} to {max(values):.2f}"
+
+
+def _event_times(stack: RunningStack, run_id: str) -> dict[str, datetime]:
+    """Event kind -> its UTC time; leader and follower share one clock here."""
+    text = stack.client.get(f"/api/v1/runs/{run_id}/events").text
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    return {event["kind"]: datetime.fromisoformat(event["at"]) for event in events}
+
+
+def _stage_sum(stack: RunningStack, run_id: str) -> tuple[float, float]:
+    """Share of the mean response latency that the five stages explain, and the rest."""
+    record = stack.get(f"/api/v1/runs/{run_id}/record")["record"]
+    mean_ms = record["response_latency"]["mean_ms"]
+    explained_ms = sum(stage["mean_ms"] for name, stage in record["stages"].items() if name != "unattributed")
+    return explained_ms / mean_ms, record["stages"]["unattributed"]["mean_ms"] / mean_ms

@@ -1,0 +1,48 @@
+"""How long a submit takes while twenty people press the button at once."""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+from support.running_stack import RunningStack
+
+from benchmarks.figure import Figure, percentile
+
+CLIENTS = 20
+SUBMITS_PER_CLIENT = 25
+TARGET_MS = 200
+JOB = b"""
+apiVersion: inferbench/v1
+kind: Job
+name: submit-latency
+model: {generate: {family: fc, layers: 1, width: 16}}
+workload: {pattern: constant, rate: 1, warmup: 0s, duration: 1h}
+"""
+
+
+def submit_latency(stack: RunningStack) -> Iterable[Figure]:
+    """p50 and p99 of POST /jobs at 20 concurrent clients, one kept-alive connection each."""
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        latencies_ms = [
+            ms for batch in clients.map(lambda _: _submit_repeatedly(stack), range(CLIENTS)) for ms in batch
+        ]
+    yield Figure(
+        name=f"submit p99, {CLIENTS} clients",
+        measured=percentile(latencies_ms, 0.99),
+        unit="ms",
+        high=TARGET_MS,
+        detail=f"p50 {percentile(latencies_ms, 0.5):.1f} ms, n {len(latencies_ms)}",
+    )
+
+
+def _submit_repeatedly(stack: RunningStack) -> list[float]:
+    headers = dict(stack.client.headers) | {"Content-Type": "application/yaml"}
+    latencies_ms = []
+    with httpx.Client(base_url=stack.url, headers=headers, timeout=60) as client:
+        for _ in range(SUBMITS_PER_CLIENT):
+            began_ns = time.perf_counter_ns()
+            answer = client.post("/api/v1/jobs", content=JOB)
+            latencies_ms.append((time.perf_counter_ns() - began_ns) / 1e6)
+            answer.raise_for_status()
+    return latencies_ms
