@@ -121,9 +121,9 @@ class LeaderProcess:
         """The Authorization header of a bootstrap token."""
         return {"Authorization": f"Bearer {(self.token_dir / f'{role}.token').read_text().strip()}"}
 
-    def client(self, role: Role = Role.ADMIN, **options: Any) -> httpx.Client:
+    def client(self, role: Role = Role.ADMIN) -> httpx.Client:
         """A client over real HTTP."""
-        return httpx.Client(base_url=self.url, headers=self.headers(role), timeout=30, **options)
+        return httpx.Client(base_url=self.url, headers=self.headers(role), timeout=30)
 
 
 def leader_environment(mongo_url: str, token_dir: Path | None, **settings: str) -> dict[str, str]:
