@@ -37,9 +37,10 @@ follower can run are two things: a job that asks for what no follower announces 
 ## Sweep and repeats
 
 `sweep` maps dotted paths to lists of values. The runs of the job are the product of all lists, times `repeats`; at
-most {MAX_RUNS:,}. Repeats are interleaved: every point once, then every point again. Repeat *r* uses `workload.seed`
-+ *r*, so its arrivals are another draw from the same law; repeats share their comparability key, which ignores the
-seed. A value gives place to a section where a path asks for it: `network.delay_ms` may be swept under `network: none`.
+most {MAX_RUNS:,}. Paths are taken in alphabetical order, and the last varies fastest. Repeats are interleaved: every
+point once, then every point again. Repeat *r* uses `workload.seed` + *r*, so its arrivals are another draw from the
+same law; repeats share their comparability key, which ignores the seed. A value gives place to a section where a path
+asks for it: `network.delay_ms` may be swept under `network: none`.
 
 """
 

@@ -244,3 +244,11 @@ class JobSpec(RunSpec):
         default_factory=dict,
         description="Dotted path -> values; the runs are the product of all values, times `repeats`; at most 1000.",
     )
+
+    def given(self) -> dict[str, Any]:
+        """What the file gives and no defaults, as JSON has it: what to store.
+
+        A sweep over a variant, such as the family of a generated model, leaves each variant its own defaults; they
+        must not have been filled in from another one.
+        """
+        return self.model_dump(mode="json", exclude_unset=True)

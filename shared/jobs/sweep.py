@@ -1,5 +1,8 @@
 """From a job to its runs: the product of all sweep values, times the repeats.
 
+Paths are taken in alphabetical order and the last varies fastest, so a run's index does not depend on the order in
+which a store or a client keeps the keys of a mapping. Values are taken in the order in which they are written.
+
 Repeats are interleaved: every point of repeat 0, then every point of repeat 1, and so on, so that a drift of the
 machine does not fall on one point alone. Repeat r of a point has the same configuration with ``workload.seed`` + r:
 its arrivals are another draw from the same law, and its comparability key, which ignores the seed, is the same.
@@ -76,7 +79,7 @@ def sweep_faults(sweep: Sweep, repeats: int) -> list[Fault]:
 
 
 def _validated(job: JobSpec, points: list[Point]) -> tuple[list[RunSpec], list[tuple[Point, Fault]]]:
-    base = job.model_dump(mode="json", exclude_unset=True, include=set(RunSpec.model_fields))
+    base = {key: value for key, value in job.given().items() if key in RunSpec.model_fields}
     specs: list[RunSpec] = []
     failures: list[tuple[Point, Fault]] = []
     for point in points:
@@ -138,7 +141,8 @@ def _size_faults(sweep: Sweep, repeats: int) -> Iterator[Fault]:
 
 
 def _points(sweep: Sweep) -> Iterator[Point]:
-    return (dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values()))
+    paths = sorted(sweep)
+    return (dict(zip(paths, values, strict=True)) for values in itertools.product(*(sweep[path] for path in paths)))
 
 
 def _applied(base: dict[str, Any], point: Point) -> dict[str, Any]:

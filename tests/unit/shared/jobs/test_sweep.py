@@ -1,5 +1,6 @@
 """A sweep's runs: which, in what order, with which seeds, and what keeps a sweep from being run."""
 
+import json
 import time
 from typing import Any
 
@@ -37,14 +38,34 @@ def test_a_plain_job_has_one_run_which_is_the_job() -> None:
     }
 
 
-def test_the_runs_are_the_product_of_all_values_in_the_order_of_the_file() -> None:
-    """The last key varies fastest, and each run carries its point."""
+def test_the_runs_are_the_product_of_all_values_in_a_known_order() -> None:
+    """The last path varies fastest, and each run carries its point."""
     runs = expand(job(sweep={"service.threads": [1, 2], "workload.rate": [10, 20, 30]}))
     assert [(run.point["service.threads"], run.point["workload.rate"]) for run in runs] == [
         (1, 10), (1, 20), (1, 30), (2, 10), (2, 20), (2, 30),
     ]  # fmt: skip
     assert [(run.spec.service.threads, run.spec.workload.model_dump()["rate"]) for run in runs][4] == (2, 20.0)
     assert [run.index for run in runs] == list(range(6))
+
+
+def test_the_order_of_the_runs_does_not_depend_on_the_order_of_the_keys() -> None:
+    """A store or a client that sorts the keys of a mapping does not renumber the runs."""
+    sweep = {"workload.rate": [30, 10], "service.threads": [2, 1]}
+    assert expand(job(sweep=sweep)) == expand(job(sweep=dict(sorted(sweep.items()))))
+    assert expand(job(sweep=sweep))[0].point == {"service.threads": 2, "workload.rate": 30}
+
+
+def test_a_stored_job_has_the_same_runs_as_the_one_that_was_submitted() -> None:
+    """Stored as given: another family of a sweep gets its own defaults, not those of the first one."""
+    submitted = job(
+        model={"generate": {"family": "fc"}},
+        sweep={"model.generate.family": ["fc", "lstm", "attention"], "service.threads": [1, 2]},
+        repeats=2,
+    )
+    stored = json.loads(json.dumps(submitted.given(), sort_keys=True))
+    assert expand(JobSpec.model_validate(stored)) == expand(submitted)
+    widths = [run.spec.model.model_dump()["generate"]["width"] for run in expand(submitted)]
+    assert widths[:6:2] == [512, 256, 256]
 
 
 def test_repeats_are_interleaved_and_each_has_its_own_seed() -> None:
