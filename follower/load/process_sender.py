@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from follower.load.outcome import SendFailure, fetch
 from follower.load.protocol import LoadOutcome, LoadRequest
-from follower.load.sender import OUTCOME, SendFailure
 from follower.serve.launch import pinned
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
@@ -57,7 +57,7 @@ class _Child:
 
     def __init__(self, request: LoadRequest, folder: Path, keep_going: Callable[[], None]) -> None:
         self._keep_going = keep_going
-        self._outcome = folder / OUTCOME
+        self._folder = folder
         self._log = folder / "sender.log"
         job = folder / "job.pickle"
         job.write_bytes(pickle.dumps(request))
@@ -103,9 +103,9 @@ class _Child:
     def outcome(self) -> LoadOutcome:
         """What the process left behind."""
         returncode = self._process.wait(timeout=_WRITE_TIMEOUT_S)
-        if returncode != 0 or not self._outcome.exists():
+        outcome = fetch(self._folder)
+        if returncode != 0 or outcome is None:
             raise self._failure(f"the load sender ended with {_how(returncode)}")
-        outcome: LoadOutcome | SendFailure = pickle.loads(self._outcome.read_bytes())  # noqa: S301 - our own child's, in a 0700 directory
         if isinstance(outcome, SendFailure):
             raise AttemptFailed(outcome.cause, outcome.detail)
         return outcome

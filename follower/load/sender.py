@@ -1,7 +1,7 @@
 """The sender process: ``python -m follower.load.sender JOBFILE``, started by ``follower.load.process_sender``.
 
 It reads one pickled ``LoadRequest``, says on its standard output when the plan's zero falls, runs the loop, and
-only then writes anything: the samples, then ``OUTCOME`` beside the job file.
+only then writes anything: the samples, then the outcome beside the job file.
 """
 
 import gc
@@ -10,11 +10,11 @@ import os
 import pickle
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from follower.load.loop import LoadLoop
+from follower.load.outcome import SendFailure, leave
 from follower.load.pacing import pacing_of
 from follower.load.pool import Pool
 from follower.load.protocol import LoadOutcome, LoadRequest
@@ -22,9 +22,6 @@ from follower.load.samples import SampleTable
 from follower.load.waiter import SPIN_NS, Waiter
 from follower.load.work import Work, work_of
 from shared.errors import AttemptFailed
-from shared.jobs.lifecycle import Cause
-
-OUTCOME: Final = "outcome.pickle"
 
 _START_DELAY_NS: Final = 20_000_000
 """Between the announcement and the first due time: the announcement's reader shares this core."""
@@ -40,14 +37,6 @@ _MOST_ROWS_AHEAD: Final = 500_000
 """Rows set aside for a closed loop: so many for each slot and second, up to a bound; the table grows if it must."""
 
 
-@dataclass(frozen=True)
-class SendFailure:
-    """The load could not be started, and it is the run's own fault."""
-
-    cause: Cause
-    detail: str
-
-
 def main(job_path: str) -> None:
     """Runs one job file to its end."""
     job = Path(job_path)
@@ -55,19 +44,12 @@ def main(job_path: str) -> None:
     try:
         outcome, table = send(request)
     except AttemptFailed as error:
-        _leave(job, SendFailure(error.cause, error.detail))
+        leave(job.parent, SendFailure(error.cause, error.detail))
         return
     from follower.load.samples_file import write_samples  # noqa: PLC0415 - pyarrow is slow to import, and not needed earlier
 
     write_samples(table.columns(), request.samples_path)
-    _leave(job, outcome)
-
-
-def _leave(job: Path, outcome: LoadOutcome | SendFailure) -> None:
-    """Puts the outcome beside the job file; it appears whole or not at all."""
-    partial = job.with_name(OUTCOME + ".partial")
-    partial.write_bytes(pickle.dumps(outcome))
-    partial.replace(job.with_name(OUTCOME))
+    leave(job.parent, outcome)
 
 
 def send(request: LoadRequest) -> tuple[LoadOutcome, SampleTable]:

@@ -45,9 +45,9 @@ class Evidence:
 
 def judge(evidence: Evidence) -> Validity:
     """``invalid`` without a single success, ``marked`` with at least one reason, ``valid`` otherwise."""
-    if not evidence.samples:
-        return Validity(verdict="invalid", reasons=("no request of the window succeeded",))
     reasons = tuple(reason for check in _CHECKS for reason in check(evidence))
+    if not evidence.samples:
+        return Validity(verdict="invalid", reasons=("no request of the window succeeded", *reasons))
     return Validity(verdict="marked" if reasons else "valid", reasons=reasons)
 
 
@@ -93,7 +93,7 @@ def _late(evidence: Evidence) -> Iterator[str]:
 
 
 def _too_few(evidence: Evidence) -> Iterator[str]:
-    if evidence.samples < LEAST_SAMPLES:
+    if 0 < evidence.samples < LEAST_SAMPLES:
         yield f"few samples: {evidence.samples}; below {LEAST_SAMPLES} the p99 is only the largest of them"
 
 

@@ -79,10 +79,11 @@ def test_one_request_may_fall_on_either_side_of_the_edge() -> None:
 
 
 def test_no_success_is_invalid_whatever_else_holds() -> None:
-    """There is nothing to believe."""
+    """There is nothing to believe; what else was found may say why."""
     verdict = judge(replace(GOOD, samples=0))
     assert verdict.verdict == "invalid"
     assert verdict.reasons == ("no request of the window succeeded",)
+    assert len(judge(replace(GOOD, samples=0, error_rate=1.0)).reasons) == 2
 
 
 def test_several_faults_are_all_told() -> None:
