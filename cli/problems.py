@@ -1,11 +1,15 @@
 """An error as a person reads it: what, where, what would be right."""
 
-from shared.errors import AttemptFailed, InferBenchError, InvalidJobFile, Problem
+from shared.errors import AttemptFailed, InferBenchError, Problem
 
 
 def error_lines(error: InferBenchError, source: str = "") -> list[str]:
-    """``error: what (code)``, then one line for each problem. ``source`` is the file that the problems are in."""
-    what = error.title if isinstance(error, InvalidJobFile) and error.problems else error.detail
+    """``error: what (code)``, then one line for each problem. ``source`` is the file that the problems are in.
+
+    Where the detail only says what the problems say, the title stands in for it.
+    """
+    repeats = any(problem.message in error.detail for problem in error.problems)
+    what = error.title if repeats else error.detail
     first, *rest = what.splitlines()
     lines = [f"error: {first} ({error.code})", *rest]
     lines += [f"  {problem_line(problem, source)}" for problem in error.problems]

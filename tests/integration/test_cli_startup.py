@@ -1,9 +1,8 @@
 """Help is quick, because nothing slow is imported for it."""
 
-import statistics
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -22,11 +21,15 @@ def test_nothing_slow_is_imported_for_help() -> None:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["models", "--help"]])
-def test_help_answers_in_less_than_300_ms(words: list[str]) -> None:
-    """The best of a few starts: other programs on this machine are not the command line's doing."""
-    took_s = []
-    for _ in range(5):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "cli", *words], capture_output=True, check=True)
-        took_s.append(time.perf_counter() - started)
-    assert min(took_s) < 0.3, statistics.median(took_s)
+def test_help_takes_less_than_300_ms(words: list[str]) -> None:
+    """Of processor time, so that other programs on this machine do not count; the best of three."""
+    assert min(_processor_s(words) for _ in range(3)) < 0.3
+
+
+def _processor_s(words: list[str]) -> float:
+    """User and system seconds of one command."""
+    process = subprocess.Popen([sys.executable, "-m", "cli", *words], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_utime + usage.ru_stime

@@ -1,7 +1,7 @@
 """Errors as a person reads them."""
 
 from cli.problems import error_lines, problem_line
-from shared.errors import AttemptFailed, InvalidJobFile, NotFound, Problem
+from shared.errors import AttemptFailed, InvalidJobFile, InvalidModel, NotFound, Problem
 from shared.jobs.lifecycle import Cause
 
 
@@ -29,14 +29,18 @@ def test_a_problem_without_a_place_has_none_invented() -> None:
 
 def test_every_problem_of_a_job_file_is_told() -> None:
     """All at once, beneath a heading with the stable code."""
-    error = InvalidJobFile(
-        "the job file has 2 problems; line 1, ...", problems=[Problem(message="a"), Problem(message="b")]
-    )
-    assert error_lines(error, "j.yaml") == [
+    problems = [Problem(message="first fault"), Problem(message="second fault")]
+    assert error_lines(InvalidJobFile("2 problems; first fault", problems=problems), "j.yaml") == [
         "error: The job file is not valid (invalid-job-file)",
-        "  j.yaml: a",
-        "  j.yaml: b",
+        "  j.yaml: first fault",
+        "  j.yaml: second fault",
     ]
+
+
+def test_a_detail_that_says_more_than_its_problems_is_kept() -> None:
+    """The heading is the title only where the detail would be said twice."""
+    error = InvalidModel("The card and the model file disagree", problems=[Problem(message="opset is 13")])
+    assert error_lines(error)[0] == "error: The card and the model file disagree (invalid-model)"
 
 
 def test_an_error_says_its_detail_and_its_code() -> None:
