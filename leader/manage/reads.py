@@ -15,6 +15,9 @@ from shared.wire.views import JobView, LeaderboardView, Page, RecordView, RunVie
 MAX_GROUPS: Final = 20
 """Most groups of a leaderboard, the most recently measured ones; name a key for an older one."""
 
+MAX_ROWS: Final = 1000
+"""Most rows of a leaderboard over all its groups: with fewer groups each may have more, up to the limit asked for."""
+
 MAX_PAGES_SCANNED: Final = 4
 """How many pages of jobs one call reads through in search of those in a state."""
 
@@ -88,7 +91,7 @@ class Reads:
     async def leaderboard(
         self, metric: str, wanted: RecordFilter, *, key: str | None = None, limit: int = 50
     ) -> LeaderboardView:
-        """Ranking by one registered metric, one group per comparability key, ``limit`` rows in each.
+        """Ranking by one registered metric, one group per comparability key, at most ``limit`` rows in each.
 
         A group's ``record_count`` counts all that is ranked under its key, whatever the filter.
 
@@ -97,7 +100,8 @@ class Reads:
         """
         known = metric_named(metric)
         tasks = await self._tasks(wanted, key)
-        best = [self._db.records.best(task.comparability_key, metric, wanted, limit=limit) for task in tasks]
+        rows = min(limit, MAX_ROWS // max(1, len(tasks)))
+        best = [self._db.records.best(task.comparability_key, metric, wanted, limit=rows) for task in tasks]
         return view_of(known, list(zip(tasks, await asyncio.gather(*best), strict=True)))
 
     async def _tasks(self, wanted: RecordFilter, key: str | None) -> list[Task]:

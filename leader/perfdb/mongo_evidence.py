@@ -35,7 +35,7 @@ class MongoEvents:
     async def after(self, run_id: str, position: tuple[int, int], *, limit: int) -> list[Event]:
         where = {"run_id": str(run_id), "position": {"$gt": documents.position_number(position)}}
         with driver_errors("reading events"):
-            found = await select(self._events, where, [("run_id", ASCENDING), ("position", ASCENDING)], limit)
+            found = await select(self._events, where, [("position", ASCENDING)], limit)
         return [documents.event_from_document(document) for document in found]
 
 

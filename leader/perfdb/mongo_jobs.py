@@ -66,7 +66,7 @@ class MongoJobs:
 
     async def incomplete(self, *, limit: int) -> list[Job]:
         with driver_errors("looking for incomplete jobs"):
-            found = await select(self._jobs, {"complete": 0}, [("complete", ASCENDING), ("seq", ASCENDING)], limit)
+            found = await select(self._jobs, {"complete": 0}, [("seq", ASCENDING)], limit)
         return [documents.job_from_document(document) for document in found]
 
 
@@ -94,7 +94,11 @@ class MongoRuns:
 
     async def of_job(self, job_id: str) -> list[Run]:
         with driver_errors("reading a job's runs"):
-            found = await self._runs.find({"job_id": str(job_id)}).sort([("job_id", 1), ("index", 1)]).to_list()
+            found = (
+                await self._runs.find({"job_id": str(job_id)})
+                .sort([("job_id", ASCENDING), ("index", ASCENDING)])
+                .to_list()
+            )
         return [documents.run_from_document(document) for document in found]
 
     async def state_counts(self, job_ids: Collection[str]) -> dict[str, Counts]:
@@ -106,7 +110,7 @@ class MongoRuns:
         return {RunState(state): count for state, count in counts.items()}
 
     async def queued(self, *, after: Run | None, limit: int) -> list[Run]:
-        sort = [("status.state", 1), ("rank", 1), ("predicted_s", 1), ("seq", 1)]
+        sort = [("rank", ASCENDING), ("predicted_s", ASCENDING), ("seq", ASCENDING)]
         where: dict[str, Any] = {"status.state": RunState.QUEUED.value}
         if after is not None:
             where["$or"] = _behind(after)
@@ -120,7 +124,7 @@ class MongoRuns:
 
     async def expired(self, *, before: datetime, limit: int) -> list[Run]:
         limit_us = {"$lt": documents.to_us(before)}
-        sort = [("status.state", 1), ("status.lease.expires_at_us", 1)]
+        sort = [("status.lease.expires_at_us", ASCENDING)]
         found: list[Run] = []
         for state in _LEASED:
             where = {"status.state": state, "status.lease.expires_at_us": limit_us}
@@ -129,9 +133,7 @@ class MongoRuns:
 
     async def unrecorded(self, *, limit: int) -> list[Run]:
         where = {"status.state": RunState.SUCCEEDED.value, "recorded": 0}
-        return await self._select(
-            "looking for missing records", where, [("status.state", ASCENDING), ("recorded", ASCENDING)], limit
-        )
+        return await self._select("looking for missing records", where, [("seq", ASCENDING)], limit)
 
     async def mark_recorded(self, run_id: str) -> None:
         with driver_errors("marking a run recorded"):

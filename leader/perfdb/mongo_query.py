@@ -12,7 +12,7 @@ Documents = AsyncCollection[Document]
 async def select(
     collection: Documents, where: Mapping[str, Any], sort: Sequence[tuple[str, int]], limit: int
 ) -> list[Document]:
-    """Documents that match, in order. ``sort`` names fields of one index, in its order."""
+    """Documents that match, in order. ``sort`` names an index's fields behind those that ``where`` fixes."""
     pipeline: list[Document] = [{"$match": dict(where)}, {"$sort": dict(sort)}, {"$limit": limit}]
     return await (await collection.aggregate(pipeline)).to_list()
 

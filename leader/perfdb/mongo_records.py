@@ -67,7 +67,7 @@ class MongoRecords:
 
     async def best(self, key: str, metric: str, wanted: RecordFilter, *, limit: int) -> list[LeaderboardEntry]:
         score = f"score.{METRICS[metric].name}"
-        sort = [("key", DESCENDING), ("ranked", DESCENDING), (score, DESCENDING), ("seq", DESCENDING)]
+        sort = [(score, DESCENDING), ("seq", DESCENDING)]
         with driver_errors("reading the leaderboard"):
             found = await select(self._leaderboard, {"key": str(key), "ranked": 1, **_where(wanted)}, sort, limit)
         return [documents.entry_from_document(document) for document in found]

@@ -15,6 +15,7 @@ from model_repo.protocol import VersionedBlob
 from shared.errors import NotFound, Unavailable
 
 _NUMBERING_ATTEMPTS: Final = 50
+_NEWEST: Final = [("version", DESCENDING)]
 _BY_NAME: Final = [("name", ASCENDING), ("version", DESCENDING)]
 
 
@@ -27,7 +28,7 @@ class MongoVersions:
     async def add_next(self, version: VersionedBlob) -> VersionedBlob:
         with driver_errors("registering a version"):
             for _ in range(_NUMBERING_ATTEMPTS):
-                last = await select(self._versions, {"name": version.name}, _BY_NAME, 1)
+                last = await select(self._versions, {"name": version.name}, _NEWEST, 1)
                 numbered = replace(version, version=last[0]["version"] + 1 if last else 1)
                 try:
                     await self._versions.insert_one(documents.version_to_document(numbered))
@@ -45,7 +46,7 @@ class MongoVersions:
 
     async def latest_ready(self, name: str) -> VersionedBlob | None:
         with driver_errors("reading the latest version"):
-            found = await select(self._versions, {"name": str(name), "state": "ready"}, _BY_NAME, 1)
+            found = await select(self._versions, {"name": str(name), "state": "ready"}, _NEWEST, 1)
         return documents.version_from_document(found[0]) if found else None
 
     async def search(self, text: str, *, after: tuple[str, int] | None, limit: int) -> list[VersionedBlob]:
@@ -67,7 +68,7 @@ class MongoVersions:
 
     async def pending(self, *, before: datetime, limit: int) -> list[VersionedBlob]:
         where = {"state": "pending", "created_at_us": {"$lt": documents.to_us(before)}}
-        sort = [("state", ASCENDING), ("created_at_us", ASCENDING)]
+        sort = [("created_at_us", ASCENDING)]
         with driver_errors("looking for abandoned uploads"):
             found = await select(self._versions, where, sort, limit)
         return [documents.version_from_document(document) for document in found]

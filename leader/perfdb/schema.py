@@ -1,6 +1,7 @@
 """Collections, every index, and the schema version.
 
-A sort names every field of its index, in its order: only then does each server that this runs on use the index.
+Every list is read with equality on an index's first fields and sorted by the fields behind them, no more and no
+less: only then does each server that this runs on take the order from the index.
 """
 
 from collections.abc import Mapping
@@ -45,7 +46,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         IndexModel([("status.state", _UP), ("rank", _UP), ("predicted_s", _UP), ("seq", _UP)], name="queue"),
         IndexModel([("job_id", _UP), ("index", _UP)], name="job"),
         IndexModel([("status.state", _UP), ("status.lease.expires_at_us", _UP)], name="leases"),
-        IndexModel([("status.state", _UP), ("recorded", _UP)], name="unrecorded"),
+        IndexModel([("status.state", _UP), ("recorded", _UP), ("seq", _UP)], name="unrecorded"),
         IndexModel([("model.name", _UP), ("model.version", _UP), ("status.state", _UP)], name="model"),
         # Two live attempts on one slot are impossible, because this index refuses the second.
         IndexModel(
