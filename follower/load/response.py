@@ -8,7 +8,8 @@ import re
 from typing import Final, Protocol
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: .*)?")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?\r\n")
+_HEADER_LINES: Final = re.compile(rb"(?:[^\s:]+:[^\r\n]*\r\n)*")
 _MAX_DIGITS: Final = 18  # stays inside 64 bits
 
 
@@ -119,7 +120,7 @@ def _chunk_size(line: bytes) -> int:
 class ResponseReader:
     """One response after another from one connection; ``start`` before each.
 
-    ``status``, ``headers`` (names in lower case) and ``keep_alive`` are right once ``feed`` has returned True.
+    ``status``, ``headers`` (in lower case) and ``keep_alive`` are right once ``feed`` has returned True.
     """
 
     def __init__(self, *, keep_body: bool) -> None:
@@ -178,22 +179,21 @@ class ResponseReader:
                 raise MalformedResponse(f"the head is longer than {MAX_HEAD_BYTES} bytes")
             return None
         rest = data[end + 4 - already :]
-        head = bytes(self._head[:end])
+        head = bytes(self._head[: end + 2])
         self._head.clear()
         self._read_head(head)
         return rest
 
     def _read_head(self, head: bytes) -> None:
-        first, *lines = head.split(b"\r\n")
-        match = _STATUS_LINE.fullmatch(first)
+        match = _STATUS_LINE.match(head)
         if match is None:
-            raise MalformedResponse(f"not a status line: {first[:40]!r}")
+            raise MalformedResponse(f"not a status line: {head[:40]!r}")
         self.status = int(match[2])
-        self.headers = _read_headers(lines)
+        self.headers = _read_headers(head[match.end() :].lower())
         if self.status == 101:  # noqa: PLR2004 - Switching Protocols, by its number
             raise MalformedResponse("the server switched protocols")
         if self.status >= 200:  # noqa: PLR2004 - the first final status
-            connection = self.headers.get(b"connection", b"").lower()
+            connection = self.headers.get(b"connection", b"")
             self.keep_alive = b"close" not in connection if match[1] == b"1" else b"keep-alive" in connection
             self._body = self._body_of()
 
@@ -203,7 +203,7 @@ class ResponseReader:
         coding = self.headers.get(b"transfer-encoding")
         length = self.headers.get(b"content-length")
         if coding is not None:
-            if coding.lower() != b"chunked" or length is not None:
+            if coding != b"chunked" or length is not None:
                 raise MalformedResponse(f"unclear framing: transfer-encoding {coding!r}, content-length {length!r}")
             return ChunkedBody(self._kept)
         if length is None:
@@ -215,13 +215,13 @@ class ResponseReader:
         return LengthBody(size, self._kept)
 
 
-def _read_headers(lines: list[bytes]) -> dict[bytes, bytes]:
-    headers: dict[bytes, bytes] = {}
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon or not name or name[0] in b" \t" or name[-1] in b" \t":
-            raise MalformedResponse(f"not a header line: {line[:40]!r}")
-        name = name.lower()
-        value = value.strip(b" \t")
-        headers[name] = headers[name] + b", " + value if name in headers else value
+def _read_headers(block: bytes) -> dict[bytes, bytes]:
+    """Header lines, each with its line end, as name -> value; the values of a repeated name are joined by commas."""
+    if not _HEADER_LINES.fullmatch(block):
+        raise MalformedResponse(f"not header lines: {block[:200]!r}")
+    parts = [line.partition(b":") for line in block.split(b"\r\n")[:-1]]
+    headers = {name: value.strip(b" \t") for name, _, value in parts}
+    if len(headers) < len(parts):
+        for name in headers:
+            headers[name] = b", ".join(value.strip(b" \t") for other, _, value in parts if other == name)
     return headers
