@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from cli.client import Client
-from cli.progress import Reporter, changes, event_line
+from cli.progress import Reporter, changes, event_line, is_news
 from shared.errors import NotFound
 from shared.jobs.lifecycle import RunState
 from shared.measure.record import Record
@@ -42,10 +42,12 @@ def follow_job(
 
 def follow_run(client: Client, run: RunView, reporter: Reporter) -> RunView:
     """Reports the run's events until its last one; the run as it stands then."""
-    first = None
+    first = told = None
     for event in client.events(run.id):
         first = first or event
-        reporter.line(event_line(event, first))
+        if told is None or is_news(event, told):
+            reporter.line(event_line(event, first))
+            told = event
         reporter.at(event.kind, (event.at - first.at).total_seconds() / max(run.predicted_s, 1.0))
     return client.run(run.id)
 

@@ -13,6 +13,8 @@ from shared.wire.views import EventView, JobView
 
 ALMOST: Final = 0.99  # a bar that is drawn from a prediction never claims to be done
 
+REPEAT_AFTER_S: Final = 5.0
+
 
 class Reporter(Protocol):
     """Told what happens; shows it."""
@@ -83,6 +85,11 @@ def event_line(event: EventView, first: EventView) -> str:
     """``+  3.2 s  measuring         20 req/s for 10 s``: seconds since the run was queued, what, in words."""
     elapsed_s = (event.at - first.at).total_seconds()
     return printable(f"+{elapsed_s:6.1f} s  {event.kind:<16}  {event.message}").rstrip()
+
+
+def is_news(event: EventView, told: EventView) -> bool:
+    """Whether an event deserves a line: another kind than the last one told, or the same a good while later."""
+    return event.kind != told.kind or (event.at - told.at).total_seconds() >= REPEAT_AFTER_S
 
 
 def changes(before: JobView | None, now: JobView) -> list[str]:

@@ -1,8 +1,8 @@
 """Lists as aligned columns: no borders, no truncation, so that they can be piped. Views in, lines out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from rich.cells import cell_len
 
@@ -20,6 +20,9 @@ from shared.wire.views import (
     PlanView,
     RunView,
 )
+
+_BESIDE: Final = ("p50_ms", "p99_ms", "throughput_rps")
+_USUAL: Final = ("threads", "instances", "batching.max_batch_size")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -117,26 +120,62 @@ def leaderboard_lines(board: LeaderboardView) -> list[str]:
 
 
 def _group_lines(board: LeaderboardView, group: LeaderboardGroup) -> list[str]:
-    heads = ("RANK", board.metric.upper(), "P99", "REQ/S", "NAME", "PLATFORM", "CONFIGURATION", "FOLLOWER", "VERDICT")
-    shared_by_all = ", ".join(f"{what} {_short(value)}" for what, value in group.task.items())
+    settings = [flattened(row.configuration) for row in group.rows]
+    varied = {path for path in set().union(*settings) if len({str(each.get(path)) for each in settings}) > 1}
+    beside = [name for name in _BESIDE if name != board.metric]
+    heads = (
+        "RANK", board.metric.upper(), *(name.upper() for name in beside), "NAME", "PLATFORM", "SETTINGS", "FOLLOWER",
+        "VERDICT", "RUN",
+    )  # fmt: skip
     count = f"{group.record_count} record{'s' if group.record_count != 1 else ''}"
-    title = f"{group.comparability_key[:12]}  {shared_by_all}  ({count})"
-    return [printable(title), *table((*heads, "RUN"), (_row(board, row) for row in group.rows))]
+    title = f"{task_line(group.task)}  ({count}, key {group.comparability_key[:12]})"
+    rows = (_row(board, row, beside, _settings(each, varied)) for row, each in zip(group.rows, settings, strict=True))
+    return [printable(title), *table(heads, rows)]
 
 
-def _row(board: LeaderboardView, row: LeaderboardRow) -> tuple[str, ...]:
+def _row(board: LeaderboardView, row: LeaderboardRow, beside: Sequence[str], settings: str) -> tuple[str, ...]:
     return (
         str(row.rank),
         metric_value(board.metric, row.value),
-        milliseconds(row.metrics.get("p99_ms")),
-        metric_value("throughput_rps", row.metrics.get("throughput_rps")),
+        *(metric_value(name, row.metrics.get(name)) for name in beside),
         row.name,
         row.platform,
-        ", ".join(f"{what} {_short(value)}" for what, value in row.configuration.items()) or "-",
+        settings,
         row.follower,
         row.verdict,
         row.run_id,
     )
+
+
+def task_line(task: Mapping[str, Any]) -> str:
+    """What all records of a group share, in the words of the job file; what an older leader leaves out is left out."""
+    model, requests, workload = (dict(task.get(part) or {}) for part in ("model", "requests", "workload"))
+    generated = flattened(model.get("generate") or {})
+    load = workload.get("rate") or workload.get("concurrency")
+    parts = (
+        " ".join(f"{key}={value}" for key, value in generated.items()) or model.get("name"),
+        f"{requests['dataset']} x{requests.get('batch_size', 1)}" if "dataset" in requests else None,
+        " ".join(str(part) for part in (workload.get("pattern"), load, workload.get("duration")) if part),
+        f"network {task['network']}" if task.get("network", "none") != "none" else None,
+    )
+    return " · ".join(str(part) for part in parts if part)
+
+
+def _settings(settings: Mapping[str, Any], varied: Collection[str]) -> str:
+    """What differs between the rows; where nothing does, the settings that people turn most."""
+    shown = varied or [path for path in _USUAL if path in settings]
+    return " ".join(f"{path.rpartition('.')[2]}={settings.get(path, '-')}" for path in sorted(shown)) or "-"
+
+
+def flattened(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Dotted path -> plain value; what is not set is left out."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{above}{key}.")
+        elif value is not None:
+            flat[f"{above}{key}"] = value
+    return flat
 
 
 def metric_value(name: str, value: float | None) -> str:
@@ -149,13 +188,6 @@ def metric_value(name: str, value: float | None) -> str:
     if unit == "bytes":
         return size(value)
     return percent(value) if unit == "share" else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"  # noqa: PLR2004
-
-
-def _short(value: Any) -> str:
-    """A JSON value in few words: the values of an object, without its braces."""
-    if isinstance(value, dict):
-        return " ".join(f"{key}={_short(item)}" for key, item in value.items() if item is not None)
-    return "-".join(map(_short, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def models_table(models: Sequence[ModelView], now: datetime) -> list[str]:

@@ -219,6 +219,18 @@ def test_a_single_run_is_followed_event_by_event(leader: ScriptedLeader, client:
     assert told.phases == ["queued", "measuring"]
 
 
+def test_a_kind_that_repeats_gets_a_line_now_and_then(leader: ScriptedLeader, client: Client) -> None:
+    """A tick a second moves the bar; a log gets one line in five seconds."""
+    leader.answers("GET", JOB, job_view(run_view()))
+    ticks = [event_view(f"1.{n}", "measuring", f"{n} of 9 s", NOON + timedelta(seconds=n)) for n in range(1, 10)]
+    leader.tells(EVENTS, *(("measuring", tick) for tick in ticks))
+    leader.answers("GET", RUN, run_view())
+    told = Told()
+    follow_job(client, JOB_ID, told)
+    assert [line.split("measuring")[1].strip() for line in told.lines] == ["1 of 9 s", "6 of 9 s"]
+    assert len(told.phases) == 9
+
+
 def test_a_sweep_is_followed_by_the_states_of_its_runs(
     leader: ScriptedLeader, client: Client, pauses: list[float]
 ) -> None:

@@ -17,6 +17,7 @@ from cli.tables import (
     results_table,
     run_lines,
     table,
+    task_line,
 )
 from shared.jobs.lifecycle import Cause, RunState
 from shared.wire.identity import Capabilities, Inventory, PlatformOffer, Slot
@@ -57,20 +58,28 @@ def follower(name: str, *, alive: bool) -> FollowerView:
     )  # fmt: skip
 
 
-def board(*rows: LeaderboardRow) -> LeaderboardView:
-    """A ranking by p99 with one group."""
-    group = LeaderboardGroup(
-        comparability_key="abcdef0123456789", task={"model": "ppocr-rec", "rate": 20.0}, record_count=7, rows=rows
-    )
-    return LeaderboardView(metric="p99_ms", unit="ms", higher_is_better=False, groups=(group,))
+TASK = {
+    "model": {"name": "ppocr-rec", "sha256": "4" * 64},
+    "network": "none",
+    "requests": {"dataset": "text-lines", "batch_size": 1, "distinct": 16},
+    "workload": {"pattern": "poisson", "rate": 10.0, "duration": "15s", "warmup": "2s"},
+}
 
 
-def row(rank: int, value: float | None) -> LeaderboardRow:
+def board(*rows: LeaderboardRow, metric: str = "p99_ms") -> LeaderboardView:
+    """A ranking with one group."""
+    group = LeaderboardGroup(comparability_key="abcdef0123456789", task=TASK, record_count=7, rows=rows)
+    return LeaderboardView(metric=metric, unit="ms", higher_is_better=False, groups=(group,))
+
+
+def row(rank: int, value: float | None, batch: int = 8) -> LeaderboardRow:
     """A row with one batching setting."""
+    configuration = {"platform": "onnxruntime", "url": None, "threads": 1, "batching": {"max_batch_size": batch}}
     return LeaderboardRow(
         rank=rank, run_id=f"run-{rank}", job_id=JOB_ID, name="quickstart", team="vision", follower="local",
-        hardware="EPYC", platform="onnxruntime", configuration={"threads": 1, "batching": {"max_batch_size": 8}},
-        value=value, metrics={"p99_ms": value, "throughput_rps": 19.94}, verdict="valid", created_at=NOON,
+        hardware="EPYC", platform="onnxruntime", configuration=configuration,
+        value=value, metrics={"p50_ms": 14.0, "p99_ms": value, "throughput_rps": 19.94}, verdict="valid",
+        created_at=NOON,
     )  # fmt: skip
 
 
@@ -140,10 +149,24 @@ def test_the_leaderboard_names_metric_unit_and_direction() -> None:
     """What better means stands above the ranking; what all rows share stands above the group."""
     lines = leaderboard_lines(board(row(1, 31.22), row(2, None)))
     assert lines[0] == "ranked by p99_ms (ms, lower is better), only comparable records together"
-    assert lines[2] == "abcdef012345  model ppocr-rec, rate 20.0  (7 records)"
-    assert lines[4].split()[:3] == ["1", "31.2", "31.2"]
-    assert "threads 1, batching max_batch_size=8" in lines[4]
+    assert lines[2] == "ppocr-rec · text-lines x1 · poisson 10.0 15s  (7 records, key abcdef012345)"
+    assert lines[3].split() == ["RANK", "P99_MS", "P50_MS", "THROUGHPUT_RPS", "NAME", "PLATFORM", "SETTINGS",
+                                "FOLLOWER", "VERDICT", "RUN"]  # fmt: skip
+    assert lines[4].split()[:4] == ["1", "31.2", "14.0", "19.94"]
     assert lines[5].split()[:2] == ["2", "n/a"]
+
+
+def test_rows_show_only_the_settings_in_which_they_differ() -> None:
+    """What is being compared is what varies; where nothing does, the usual settings are shown."""
+    lines = leaderboard_lines(board(row(1, 31.2, batch=1), row(2, 35.0, batch=8)))
+    assert [text.split()[6] for text in lines[4:]] == ["max_batch_size=1", "max_batch_size=8"]
+    assert "max_batch_size=8 threads=1" in leaderboard_lines(board(row(1, 31.2)))[4]
+
+
+def test_a_generated_model_and_a_slow_network_are_part_of_the_task() -> None:
+    """The title says what the job file said."""
+    task = {"model": {"generate": {"family": "fc", "layers": 2}}, "network": "lte", "workload": {"pattern": "closed"}}
+    assert task_line(task) == "family=fc layers=2 · closed · network lte"
 
 
 @pytest.mark.parametrize(
