@@ -5,146 +5,22 @@ machine: tolerances are wide, and none asks for more than the server itself achi
 """
 
 import io
-import os
-import pickle
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from pydantic import TypeAdapter
-from support.golden_server import SCORES, Behaviour, Fault, GoldenServer, golden_server
+from support.golden_server import SCORES, Behaviour, golden_server
 from support.samples import MS
+from support.sending import Rig, sender_of, target_of
 
-from follower.load.encode import InputTensor, encode_infer
-from follower.load.process_sender import ProcessSender
-from follower.load.protocol import HttpTarget, LoadOutcome, LoadRequest
-from follower.load.samples_file import read_samples
-from shared.errors import AttemptFailed
-from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
-from shared.jobs.workload import WorkloadSpec
-from shared.measure.analyze import Circumstances, Measurement, analyze
-from shared.measure.columns import COLUMNS, ERROR_KINDS, NOT_AVAILABLE, Columns
+from shared.measure.columns import NOT_AVAILABLE
 from shared.measure.stages import stage_times
-from shared.measure.windows import Window, succeeded, window_of
-from shared.workload.arrivals import make_plan
-from shared.workload.plan import Plan
-
-_SPEC: TypeAdapter[WorkloadSpec] = TypeAdapter(WorkloadSpec)
-_NO_OPS = PipelineSpec()
-NOWHERE = HttpTarget(host="127.0.0.1", port=1, path="/")  # refuses every connection
-_TENSOR = InputTensor(name="x", datatype="FP32", array=np.zeros((1, 64), dtype=np.float32))
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a run left."""
-
-    plan: Plan
-    columns: Columns
-    outcome: LoadOutcome
-
-    @property
-    def window(self) -> Window:
-        return window_of(self.plan, self.outcome.origin_ns)
-
-    def errors(self) -> dict[str, int]:
-        """Kind -> count over all rows, warm-up included."""
-        counts = np.bincount(self.columns["error"], minlength=len(ERROR_KINDS)).tolist()
-        return {kind: count for kind, count in zip(ERROR_KINDS, counts, strict=True) if count}
-
-    def measure(self) -> Measurement:
-        return analyze(
-            self.columns,
-            self.plan,
-            self.outcome.origin_ns,
-            Circumstances(max_in_flight=self.outcome.max_in_flight, mean_in_flight=self.outcome.mean_in_flight),
-        )
-
-
-@dataclass(frozen=True)
-class Rig:
-    """Runs workloads and leaves nothing behind."""
-
-    folder: Path
-
-    def request(
-        self,
-        target: HttpTarget,
-        workload: Mapping[str, object],
-        *,
-        payloads: int = 3,
-        raw: Sequence[Sequence[bytes]] = (),
-        pipeline: PipelineSpec = _NO_OPS,
-        labels: Sequence[str] = (),
-    ) -> LoadRequest:
-        """What a sender needs for this workload; with ``raw`` it does the pipeline's work."""
-        spec = _SPEC.validate_python({"warmup": "200ms", "request_timeout": "2s", **workload})
-        return LoadRequest(
-            plan=make_plan(spec, len(raw) or payloads),
-            target=target,
-            encoded=() if raw else [encode_infer([_TENSOR])] * payloads,
-            raw=raw,
-            pipeline=pipeline,
-            input_name="x",
-            input_datatype="UINT8" if raw else "FP32",
-            output_name="scores",
-            labels=labels,
-            request_timeout_ns=spec.request_timeout,
-            client_cores=sorted(os.sched_getaffinity(0)),
-            samples_path=self.folder / "samples.parquet",
-        )
-
-    def run(
-        self,
-        request: LoadRequest,
-        *,
-        on_start: Callable[[], None] = lambda: None,
-        keep_going: Callable[[], None] = lambda: None,
-    ) -> Ran:
-        """Runs the request in a sender process; what holds of every run is checked."""
-        outcome = ProcessSender().run(request, on_start=lambda _origin, _pids: on_start(), keep_going=keep_going)
-        columns = read_samples(request.samples_path)
-        assert list(self.folder.iterdir()) == [request.samples_path]
-        check_every_row(request.plan, columns)
-        return Ran(request.plan, columns, outcome)
-
-    def load(self, server: GoldenServer, **workload: object) -> Ran:
-        """Runs prepared requests against the server."""
-        return self.run(self.request(target_of(server), workload))
-
-
-def target_of(server: GoldenServer) -> HttpTarget:
-    """Where the golden server takes requests."""
-    return HttpTarget(host=server.host, port=server.port, path="/v2/models/golden/infer")
-
-
-def check_every_row(plan: Plan, columns: Columns) -> None:
-    """What holds of every run: one row per planned request, stamps in order, payloads in rotation."""
-    assert {name: column.dtype.name for name, column in columns.items()} == COLUMNS
-    rows = len(columns["due_ns"])
-    if plan.concurrency is None:
-        assert rows == len(plan.due_ns)
-        assert (np.diff(columns["due_ns"]) == np.diff(plan.due_ns)).all()
-    assert columns["payload"].tolist() == [int(plan.payload[i % len(plan.payload)]) for i in range(rows)]
-    taken = columns["start_ns"] != NOT_AVAILABLE
-    assert (columns["error"] == ERROR_KINDS.index("not-sent")).tolist() == (~taken).tolist()
-    assert (np.diff(columns["start_ns"][taken]) >= 0).all()
-    assert (columns["start_ns"] >= columns["due_ns"])[taken].all()
-    ok = {name: column[succeeded(columns)] for name, column in columns.items()}
-    order = ["start_ns", "send_start_ns", "send_end_ns", "first_byte_ns", "last_byte_ns", "done_ns"]
-    for earlier, later in pairwise(order):
-        assert (ok[later] >= ok[earlier]).all(), f"{later} before {earlier}"
+from shared.measure.windows import succeeded
 
 
 @pytest.fixture
@@ -248,29 +124,6 @@ def test_overload_is_told_and_no_request_is_dropped(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        ("http-500", "http-status"),
-        ("reset", "reset"),
-        ("close-early", "reset"),
-        ("malformed", "malformed"),
-        ("hang", "timeout"),
-    ],
-)
-def test_injected_faults_are_counted_exactly_and_the_rest_is_unharmed(rig: Rig, fault: Fault, kind: str) -> None:
-    """Every fourth request fails in its way; all others succeed, and the server agrees on both numbers."""
-    with golden_server(Behaviour(fault=fault, fault_every=4)) as server:
-        ran = rig.load(server, pattern="constant", rate=200, duration="300ms", request_timeout="500ms")
-        journal = server.journal()
-    assert len(journal) == 100
-    assert sum(done.fault == fault for done in journal) == 25
-    assert ran.errors() == {"ok": 75, kind: 25}
-    failures = ran.columns["error"] != 0
-    assert (ran.columns["done_ns"][failures] > ran.columns["start_ns"][failures]).all()
-    assert set(ran.columns["status"][failures].tolist()) == {500 if fault == "http-500" else 0}
-
-
-@pytest.mark.parametrize(
     "behaviour",
     [
         Behaviour(chunked=True),
@@ -298,45 +151,6 @@ def test_an_open_loop_opens_as_many_connections_as_it_needs(rig: Rig) -> None:
         ran = rig.load(server, pattern="constant", rate=300, duration="300ms")
     assert ran.errors() == {"ok": 150}
     assert ran.outcome.max_in_flight > 40
-
-
-def test_a_server_killed_in_mid_run_ends_in_errors_and_not_in_a_hang(rig: Rig) -> None:
-    """What was answered stays, the rest is reset or refused, and the run ends at its own time."""
-    with golden_server(Behaviour(service_ms=5)) as server:
-        killer = threading.Timer(0.5, server.signal, [signal.SIGKILL])
-        request = rig.request(target_of(server), {"pattern": "constant", "rate": 100, "duration": "800ms"})
-        ran = rig.run(request, on_start=killer.start)
-    errors = ran.errors()
-    assert errors.pop("ok") > 20
-    assert set(errors) <= {"connect", "reset"}
-    assert errors["connect"] > 20
-    assert ran.outcome.end_ns < ran.window.end_ns + 1000 * MS
-
-
-def test_a_closed_loop_does_not_hammer_a_dead_server(rig: Rig) -> None:
-    """Refused at once, each slot rests before it asks again: some tens of errors, not tens of thousands."""
-    with golden_server() as server:
-        target = target_of(server)
-    ran = rig.run(rig.request(target, {"pattern": "closed", "concurrency": 2, "duration": "800ms"}))
-    assert set(ran.errors()) == {"connect"}
-    assert 10 < ran.errors()["connect"] < 100
-    assert ran.measure().validity.verdict == "invalid"
-
-
-@pytest.mark.parametrize("workload", [{"pattern": "closed", "concurrency": 3}, {"pattern": "poisson", "rate": 60}])
-def test_a_frozen_server_gives_timeouts(rig: Rig, workload: dict[str, object]) -> None:
-    """Stopped by a signal, it still accepts connections; each request is given up after its time limit."""
-    with golden_server() as server:
-        freezer = threading.Timer(0.4, server.signal, [signal.SIGSTOP])
-        limits = {"duration": "800ms", "request_timeout": "400ms"}
-        ran = rig.run(rig.request(target_of(server), {**workload, **limits}), on_start=freezer.start)
-    errors = ran.errors()
-    assert errors.pop("ok") > 5
-    assert set(errors) == {"timeout"}
-    gave_up = ran.columns["error"] == ERROR_KINDS.index("timeout")
-    waited_ns = (ran.columns["done_ns"] - ran.columns["start_ns"])[gave_up]
-    assert 400 * MS <= waited_ns.min() <= waited_ns.max() < 1400 * MS
-    assert ran.outcome.end_ns <= ran.window.end_ns + 1400 * MS
 
 
 SLOW = PipelineSpec.model_validate({"preprocess": [{"op": "decode_image"}, {"op": "resize", "size": [8, 8]}]})
@@ -400,78 +214,6 @@ def test_a_body_that_is_not_the_promised_one_is_malformed_where_it_is_read(rig: 
         workload = {"pattern": "constant", "rate": 100, "duration": "300ms"}
         ran = rig.run(rig.request(target_of(server), workload, raw=[[b"abc"]]))
     assert ran.errors() == {"ok": 40, "malformed": 10}
-
-
-def test_ops_that_cannot_be_built_fail_the_attempt_with_their_own_cause(rig: Rig) -> None:
-    """No load is started for them."""
-    no_labels = PipelineSpec.model_validate({"postprocess": [{"op": "ctc_decode"}]})
-    request = rig.request(NOWHERE, {"pattern": "constant", "rate": 50}, raw=[[b"abc"]], pipeline=no_labels)
-    with pytest.raises(AttemptFailed, match="labels") as caught:
-        rig.run(request)
-    assert caught.value.cause is Cause.PIPELINE_FAILED
-
-
-def test_keep_going_may_end_the_load_at_once(rig: Rig) -> None:
-    """What it raises comes through, and the sender process and its files are gone."""
-
-    def stop() -> None:
-        raise AttemptFailed(Cause.CANCELLED_BY_USER, "enough")
-
-    request = rig.request(NOWHERE, {"pattern": "closed", "duration": "30s"})
-    with pytest.raises(AttemptFailed, match="enough"):
-        rig.run(request, keep_going=stop)
-    assert not senders_of(psutil.Process())
-    assert list(rig.folder.iterdir()) == []
-
-
-def test_a_sender_killed_in_mid_run_fails_the_attempt(rig: Rig) -> None:
-    """No outcome is invented."""
-    request = rig.request(NOWHERE, {"pattern": "constant", "rate": 10, "duration": "30s"})
-    with pytest.raises(AttemptFailed, match="signal 9") as caught:
-        rig.run(request, on_start=lambda: sender_of(psutil.Process()).kill())
-    assert caught.value.cause is Cause.FOLLOWER_ERROR
-
-
-def test_a_sender_that_breaks_leaves_its_log(rig: Rig) -> None:
-    """A host that nobody knows: the attempt fails with what the sender said last."""
-    nowhere = HttpTarget(host="no-such-host.invalid", port=1, path="/")
-    with pytest.raises(AttemptFailed, match="exit code 1") as caught:
-        rig.run(rig.request(nowhere, {"pattern": "constant", "rate": 10, "duration": "1s"}))
-    assert "gaierror" in caught.value.log_tail
-
-
-RUN_ONE = """
-import pickle, sys
-from follower.load.process_sender import ProcessSender
-request = pickle.load(open(sys.argv[1], "rb"))
-ProcessSender().run(request, on_start=lambda *_: None, keep_going=lambda: None)
-"""
-
-
-def test_the_sender_dies_with_its_parent(rig: Rig) -> None:
-    """Killed without a chance to clean up, the parent takes the sender along."""
-    job = rig.folder / "request.pickle"
-    job.write_bytes(pickle.dumps(rig.request(NOWHERE, {"pattern": "closed", "duration": "60s"})))
-    with subprocess.Popen([sys.executable, "-c", RUN_ONE, str(job)]) as parent:
-        sender = sender_of(psutil.Process(parent.pid))
-        parent.kill()
-    _, alive = psutil.wait_procs([sender], timeout=5)
-    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
-
-
-def senders_of(parent: psutil.Process) -> list[psutil.Process]:
-    """The sender processes that it started."""
-    return [child for child in parent.children() if "follower.load.sender" in " ".join(child.cmdline())]
-
-
-def sender_of(parent: psutil.Process) -> psutil.Process:
-    """Its one sender, as soon as it runs."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        for sender in senders_of(parent):
-            return sender
-        time.sleep(0.02)
-    raise AssertionError("no sender was started")
 
 
 def test_the_sender_starts_quickly_and_on_time(rig: Rig) -> None:
