@@ -71,19 +71,20 @@ class FollowerSettings(BaseSettings):
                 "the follower's settings are wrong: " + "; ".join(map(str, problems)), problems=problems
             ) from error
 
-    def token(self) -> SecretStr:
-        """The follower token.
 
-        Raises:
-            InvalidInput: the file is missing, unreadable or empty.
-        """
-        try:
-            token = self.token_file.read_text().strip()
-        except OSError as error:
-            raise InvalidInput(f"no follower token at {self.token_file}: {error.strerror}") from error
-        if not token:
-            raise InvalidInput(f"the follower token at {self.token_file} is empty")
-        return SecretStr(token)
+def read_token(path: Path) -> SecretStr:
+    """The follower token.
+
+    Raises:
+        InvalidInput: the file is missing, unreadable or empty.
+    """
+    try:
+        token = path.read_text().strip()
+    except OSError as error:
+        raise InvalidInput(f"no follower token at {path}: {error.strerror}") from error
+    if not token:
+        raise InvalidInput(f"the follower token at {path} is empty")
+    return SecretStr(token)
 
 
 def child_environment(attempt_dir: Path) -> dict[str, str]:

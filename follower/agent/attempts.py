@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +16,13 @@ from follower.agent.events import AttemptExited, AttemptKey, AttemptProgressed, 
 from follower.agent.reap import reap
 from follower.attempt.order import EXIT_DISK_FULL, AttemptDir, AttemptOrder
 from follower.serve.launch import pinned
-from follower.serve.launch.log_tail import tail
+from follower.serve.launch.log import tail
 from follower.settings import child_environment
 from shared.jobs.lifecycle import Cause
 from shared.wire.assignment import Failure, ProgressEvent
 
 DRAIN_S: Final = 2.0
-DEFAULT_COMMAND: Final = (sys.executable, "-m", "follower.attempt")
+DEFAULT_COMMAND: Final = (sys.executable, "-P", "-m", "follower.attempt")
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Attempts:
 
     def _watch(self, key: AttemptKey, directory: AttemptDir, process: subprocess.Popen[str]) -> None:
         """Until the process is gone, with all that it started; only then has it exited."""
-        reader = threading.Thread(target=self._read, args=(key, process.stdout or ()), name=f"read-{key}", daemon=True)
+        reader = threading.Thread(target=self._read, args=(key, process), name=f"read-{key}", daemon=True)
         reader.start()
         status = process.wait()
         left_behind = reap(directory.root)
@@ -88,14 +88,20 @@ class Attempts:
         log.info("attempt-exited", attempt=str(key), status=status, left_behind=left_behind)
         self._post(AttemptExited(key, None if directory.outcome.exists() else _without_outcome(status, directory.log)))
 
-    def _read(self, key: AttemptKey, lines: Iterable[str]) -> None:
-        for line in lines:
-            try:
-                event = ProgressEvent.model_validate_json(line)
-            except ValidationError:
-                log.warning("attempt-said-nonsense", attempt=str(key), line=line[:200])
-                continue
-            self._post(AttemptProgressed(key, event))
+    def _read(self, key: AttemptKey, process: subprocess.Popen[str]) -> None:
+        if process.stdout is None:
+            return
+        with process.stdout as lines:
+            for line in lines:
+                self._tell(key, line)
+
+    def _tell(self, key: AttemptKey, line: str) -> None:
+        try:
+            event = ProgressEvent.model_validate_json(line)
+        except ValidationError:
+            log.warning("attempt-said-nonsense", attempt=str(key), line=line[:200])
+            return
+        self._post(AttemptProgressed(key, event))
 
 
 def _not_started(error: OSError) -> Failure:

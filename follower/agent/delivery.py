@@ -1,6 +1,5 @@
 """Hands an attempt's result to the leader: files first, then the outcome that refers to them."""
 
-import hashlib
 from pathlib import Path
 from typing import Final, Literal
 
@@ -10,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from follower.agent.events import AttemptKey
 from follower.agent.leader import LeaderClient
 from follower.attempt.order import AttemptDir
-from follower.serve.launch.log_tail import tail
+from follower.generate.blob_cache import file_sha256
+from follower.serve.launch.log import tail
 from shared.errors import Conflict, InvalidInput
 from shared.jobs.lifecycle import Cause
 from shared.wire.assignment import Artifact, Failure, Result, ResultAnswer, Success
@@ -18,8 +18,10 @@ from shared.wire.assignment import Artifact, Failure, Result, ResultAnswer, Succ
 LOG_TAIL_BYTES: Final = 1024 * 1024
 LOG_TAIL_LINES: Final = 10_000
 UPLOADED_LOG: Final = "uploaded-log.txt"
+UPLOADED: Final = "uploaded.json"
 
 _OUTCOME: Final[TypeAdapter[Success | Failure]] = TypeAdapter(Success | Failure)
+_ARTIFACTS: Final[TypeAdapter[tuple[Artifact, ...]]] = TypeAdapter(tuple[Artifact, ...])
 
 log = structlog.get_logger()
 
@@ -37,7 +39,7 @@ def deliver(
     """
     signed_by = directory.read_order().incarnation if directory.order.exists() else incarnation
     outcome = failure or read_outcome(directory)
-    artifacts = _upload(client, key, directory)
+    artifacts = _upload_once(client, key, directory)
     try:
         return client.post_result(key.run_id, _result(key, signed_by, outcome, artifacts))
     except InvalidInput as error:
@@ -60,6 +62,20 @@ def read_outcome(directory: AttemptDir) -> Success | Failure:
 
 def _result(key: AttemptKey, incarnation: str, outcome: Success | Failure, artifacts: tuple[Artifact, ...]) -> Result:
     return Result(incarnation=incarnation, attempt=key.attempt, fence=key.fence, outcome=outcome, artifacts=artifacts)
+
+
+def _upload_once(client: LeaderClient, key: AttemptKey, directory: AttemptDir) -> tuple[Artifact, ...]:
+    """What was uploaded, remembered on disk: a result that is sent again is the same to the last byte."""
+    remembered = directory.root / UPLOADED
+    try:
+        return _ARTIFACTS.validate_json(remembered.read_bytes())
+    except FileNotFoundError:
+        artifacts = _upload(client, key, directory)
+    try:
+        remembered.write_bytes(_ARTIFACTS.dump_json(artifacts))
+    except OSError as error:
+        log.warning("uploads-not-remembered", attempt=str(key), reason=str(error))
+    return artifacts
 
 
 def _upload(client: LeaderClient, key: AttemptKey, directory: AttemptDir) -> tuple[Artifact, ...]:
@@ -96,9 +112,3 @@ def _gather_logs(directory: AttemptDir) -> Path:
             out.write(f"==> {path.relative_to(directory.root)} <==\n")
             out.write(tail(path, max_bytes=LOG_TAIL_BYTES, max_lines=LOG_TAIL_LINES) + "\n")
     return gathered
-
-
-def file_sha256(path: Path) -> str:
-    """Digest of a file's bytes, in hexadecimal."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

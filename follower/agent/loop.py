@@ -74,7 +74,7 @@ class Agent:
         """
         self._work_dir.take()
         try:
-            self._work_dir.reap_processes()
+            self._work_dir.clear()
             self.post(events.Started(self._work_dir.undelivered()))
             while self._exit is None:
                 self._turn()

@@ -5,12 +5,15 @@ serving software, which sees nothing of our environment, as its home.
 """
 
 import os
+import select
 import signal
 from pathlib import Path
 from typing import Final
 
 from follower.settings import ATTEMPT_MARK
 
+DEATH_S: Final = 5.0
+"""More than a killed process needs to be gone."""
 _CARRIERS: Final = (f"{ATTEMPT_MARK}=".encode(), b"HOME=")
 
 
@@ -31,21 +34,20 @@ def carries(environment: bytes, root: Path) -> bool:
 
 
 def reap(root: Path) -> int:
-    """Kill every process that carries ``root``, until none is left; how many there were.
-
-    The number of a process may be given anew at any time, so it is pinned down by a handle before it is looked at
-    once more and killed.
-    """
-    killed = 0
-    while pids := carriers_of(root):
-        ended = sum(_kill(pid, root) for pid in pids)
-        if not ended:
+    """Kill every process that carries ``root``, until none is left; how many there were."""
+    killed: set[int] = set()
+    while pids := set(carriers_of(root)) - killed:
+        killed |= {pid for pid in pids if _kill(pid, root)}
+        if not pids & killed:
             break
-        killed += ended
-    return killed
+    return len(killed)
 
 
 def _kill(pid: int, root: Path) -> bool:
+    """End a process and wait until it is gone.
+
+    Its number may be given anew at any time, so it is pinned down by a handle before it is looked at once more.
+    """
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -54,11 +56,11 @@ def _kill(pid: int, root: Path) -> bool:
         if not carries(_environment(Path("/proc"), pid), root):
             return False
         signal.pidfd_send_signal(handle, signal.SIGKILL)
+        return bool(select.select([handle], [], [], DEATH_S)[0])  # readable once it has ended
     except ProcessLookupError:
         return False
     finally:
         os.close(handle)
-    return True
 
 
 def _environment(proc: Path, pid: int) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from follower.agent.events import AttemptKey
 from follower.agent.reap import reap
 from follower.attempt.order import AttemptDir
+from follower.generate.blob_cache import PARTIAL
 from shared.errors import Conflict
 
 log = structlog.get_logger()
@@ -56,10 +57,12 @@ class WorkDir:
         if self._lock is not None:
             self._lock.close()
 
-    def reap_processes(self) -> None:
-        """End every process of an attempt in here. To be called while none of our own runs."""
+    def clear(self) -> None:
+        """End every process of an attempt in here, and drop what it was fetching. To be called before our own run."""
         if killed := reap(self.attempts):
             log.warning("leftover-processes-killed", count=killed)
+        for partial in self.cache.glob(f"*{PARTIAL}"):
+            partial.unlink(missing_ok=True)
 
     def undelivered(self) -> tuple[AttemptKey, ...]:
         """Attempts whose results are still here; what nobody can make sense of is removed."""

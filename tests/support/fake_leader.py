@@ -38,6 +38,7 @@ class FakeLeader:
     poll_s: float = 0.1
     broker_url: str | None = None
     is_down: bool = False  # connections are closed without an answer
+    turned_away: int = 0  # calls while it was down
     url: str = ""
     queue: deque[Assignment] = field(default_factory=deque)
     fences: dict[str, int] = field(default_factory=dict)
@@ -98,6 +99,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.leader.is_down:
+            self.leader.turned_away += 1
             self.close_connection = True
             return
         url = urlsplit(self.path)

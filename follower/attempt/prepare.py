@@ -1,0 +1,145 @@
+"""Everything before the service starts: is the host idle, the model's bytes, the dataset's samples."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from follower.attempt.order import AttemptDir, AttemptOrder
+from follower.attempt.story import Story
+from follower.generate.blob_cache import BlobCache
+from follower.generate.datasets.dataset import Dataset
+from follower.generate.models import Model, obtain_model
+from follower.inventory.preflight import (
+    CpuReading,
+    Preflight,
+    busy_share,
+    judge,
+    read_cpu_ticks,
+    wait_until_long_enough,
+)
+from follower.serve.protocol import ServeRequest
+from shared.errors import AttemptFailed, InvalidInput, NotFound
+from shared.jobs.lifecycle import Cause
+from shared.jobs.spec import GeneratedModel
+from shared.wire.assignment import BlobPin
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the later phases work with."""
+
+    order: AttemptOrder
+    directory: AttemptDir
+    preflight: Preflight
+    model: Model
+    dataset: Dataset | None  # None: synthetic tensors
+
+    @property
+    def slot_cores(self) -> tuple[int, ...]:
+        """All cores of the slot; those that we may use where it names none."""
+        slot = self.order.slot
+        return tuple(sorted({*slot.server_cores, *slot.client_cores})) or tuple(sorted(os.sched_getaffinity(0)))
+
+    def serve_request(self) -> ServeRequest:
+        """What the platform is asked to start."""
+        slot, spec = self.order.slot, self.order.assignment.spec
+        return ServeRequest(
+            model_path=self.model.path,
+            model_name=self.model.name,
+            service=spec.service,
+            server_cores=slot.server_cores,
+            workdir=self.directory.server,
+            example_shapes=self._example_shapes(),
+        )
+
+    def _example_shapes(self) -> Mapping[str, Sequence[int]]:
+        """The first inference has the shape of a real sample where there is one to look at."""
+        spec = self.order.assignment.spec
+        inputs = self.model.card.inputs
+        if self.dataset is None or not spec.pipeline.preprocess or len(inputs) != 1:
+            return {}
+        from follower.pipeline.chain import build_preprocess  # noqa: PLC0415 - Pillow is slow to import
+
+        sample = build_preprocess(spec.pipeline)(self.dataset.samples[0].data)
+        return {inputs[0].name: (1, *sample.shape)}
+
+
+def prepare(order: AttemptOrder, directory: AttemptDir, story: Story) -> Prepared:
+    """Get ready to start the service. The host is watched while our own work goes on, which is taken off again.
+
+    Raises:
+        AttemptFailed: the model or the dataset cannot be had, or the host is too busy and a busy one is refused.
+    """
+    slot = order.slot
+    cores = {*slot.server_cores, *slot.client_cores} or os.sched_getaffinity(0)
+    before = read_cpu_ticks(cores, own_pids())
+    story.tell("preparing", f"attempt {order.assignment.attempt} on slot {slot.name} of {order.follower}")
+    cache = BlobCache(order.cache_dir, order.max_cache_bytes, lambda sha256: _blob(order, sha256))
+    model = _model(order, directory, cache, story)
+    dataset = _dataset(order, directory, cache)
+    return Prepared(order, directory, _preflight(order, before, cores), model, dataset)
+
+
+def own_pids() -> tuple[int, ...]:
+    """This process and the agent: what they use is not the host's business."""
+    return os.getpid(), os.getppid()
+
+
+def _preflight(order: AttemptOrder, before: CpuReading, cores: set[int]) -> Preflight:
+    if order.preflight == "off":
+        return Preflight(busy_share=None)
+    wait_until_long_enough(before)
+    verdict = judge(busy_share(before, read_cpu_ticks(cores, own_pids())), order.max_busy_share, order.preflight)
+    if verdict.refused:
+        raise AttemptFailed(Cause.FOLLOWER_ERROR, f"{verdict.reason}; this follower refuses to measure on a busy host")
+    return verdict
+
+
+def _model(order: AttemptOrder, directory: AttemptDir, cache: BlobCache, story: Story) -> Model:
+    assignment = order.assignment
+    if isinstance(assignment.spec.model, GeneratedModel):
+        story.tell("generating-model", f"canonical {assignment.spec.model.generate.family}")
+    elif assignment.model is not None:
+        size_bytes = assignment.model.size_bytes
+        story.tell("fetching-model", f"{assignment.model.name}, {size_bytes} bytes", size_bytes=size_bytes)
+    return obtain_model(assignment, directory.model, cache)
+
+
+def _dataset(order: AttemptOrder, directory: AttemptDir, cache: BlobCache) -> Dataset | None:
+    name = order.assignment.spec.requests.dataset
+    if name == SYNTHETIC:
+        return None
+    try:
+        return _uploaded(order.assignment.dataset, directory, cache) if order.assignment.dataset else _builtin(name)
+    except (InvalidInput, NotFound) as error:
+        raise AttemptFailed(Cause.PIPELINE_FAILED, f"dataset {name}: {error.detail}") from error
+
+
+def _builtin(name: str) -> Dataset:
+    from follower.generate.datasets.builtin import load_builtin  # noqa: PLC0415 - Pillow is slow to import
+
+    return load_builtin(name)
+
+
+def _uploaded(pin: BlobPin, directory: AttemptDir, cache: BlobCache) -> Dataset:
+    from follower.generate.datasets.parquet import load_parquet  # noqa: PLC0415 - pyarrow is slow to import
+
+    path = directory.root / "dataset.parquet"
+    cache.link(pin, path)
+    return load_parquet(path, name=pin.name, version=pin.version)
+
+
+@contextmanager
+def _blob(order: AttemptOrder, sha256: str) -> Iterator[Iterator[bytes]]:
+    from follower.agent.leader import LeaderClient  # noqa: PLC0415 - httpx is slow to import, and seldom needed
+    from follower.settings import read_token  # noqa: PLC0415 - the same
+
+    client = LeaderClient(order.leader_url, read_token(order.token_file), order.follower)
+    try:
+        with client.blob(sha256) as chunks:
+            yield chunks
+    finally:
+        client.close()

@@ -1,0 +1,88 @@
+"""Puts the record together from what the phases found. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from follower.attempt.order import AttemptOrder
+from model_repo.cards import ModelCard
+from shared.jobs.keys import comparability_key, configuration_key, hardware_of
+from shared.measure.analyze import Measurement
+from shared.measure.metrics import metrics_of
+from shared.measure.record import ColdStart, Quality, Record, Resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What one attempt found out."""
+
+    started_at: datetime
+    finished_at: datetime
+    card: ModelCard
+    cold_start: ColdStart
+    measurement: Measurement
+    server: Resources
+    client: Resources
+    quality: Quality | None
+    in_force: Mapping[str, Any]  # pinning, preflight, payloads: what was really so, beside what was asked for
+    samples_sha256: str
+    notes: tuple[str, ...] = ()
+
+
+def build_record(order: AttemptOrder, found: Findings) -> Record:
+    """The record of a successful attempt, with every registered metric."""
+    assignment = order.assignment
+    key = comparability_key(
+        assignment.spec,
+        assignment.model.sha256 if assignment.model else None,
+        assignment.dataset.sha256 if assignment.dataset else None,
+    )
+    measured = found.measurement
+    record = Record(
+        run_id=assignment.run_id,
+        job_id=assignment.job_id,
+        attempt=assignment.attempt,
+        follower=order.follower,
+        slot=order.slot.name,
+        started_at=found.started_at,
+        finished_at=found.finished_at,
+        spec=assignment.spec.model_dump(mode="json"),
+        comparability_key=key,
+        configuration_key=configuration_key(
+            key, assignment.spec.service, hardware_of(order.inventory, order.slot), order.inventory.versions
+        ),
+        environment=_environment(order, found.in_force),
+        model_card=found.card.model_dump(mode="json"),
+        cold_start=found.cold_start,
+        load=measured.load,
+        response_latency=measured.response_latency,
+        service_latency=measured.service_latency,
+        stages=measured.stages,
+        throughput_rps=measured.throughput_rps,
+        throughput_samples_per_s=measured.throughput_samples_per_s,
+        errors=measured.errors,
+        error_rate=measured.error_rate,
+        server=found.server,
+        client=found.client,
+        batch_size_mean=measured.batch_size_mean,
+        quality=found.quality,
+        slo=measured.slo,
+        validity=measured.validity,
+        notes=(*measured.notes, *found.notes),
+        samples_sha256=found.samples_sha256,
+    )
+    return record.model_copy(update={"metrics": metrics_of(record)})
+
+
+def _environment(order: AttemptOrder, in_force: Mapping[str, Any]) -> dict[str, Any]:
+    assignment = order.assignment
+    pins = {"model": assignment.model, "dataset": assignment.dataset}
+    return {
+        "follower": order.follower,
+        "inventory": order.inventory.model_dump(mode="json"),
+        "slot": order.slot.model_dump(mode="json"),
+        "pins": {name: pin and pin.model_dump(mode="json", exclude={"card"}) for name, pin in pins.items()},
+        "settings": {"preflight": order.preflight, "max_busy_share": order.max_busy_share},
+        "in_force": dict(in_force),
+    }

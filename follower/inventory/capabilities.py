@@ -1,0 +1,24 @@
+"""What this follower announces, read off the tables that do the work: a new row there is announced by itself."""
+
+from collections.abc import Mapping
+
+from follower.attempt.prepare import SYNTHETIC
+from follower.generate.datasets.builtin import builtin
+from follower.pipeline.chain import ops
+from model_repo.canonical.families import families
+from shared.wire.identity import Capabilities, PlatformOffer
+from shared.workload.arrivals import PATTERNS
+
+
+def read_capabilities(offers: tuple[PlatformOffer, ...], labels: Mapping[str, str]) -> Capabilities:
+    """Everything that can be run here. The network is left as it is, and the pipeline runs on the client's side."""
+    return Capabilities(
+        platforms=offers,
+        patterns=tuple(PATTERNS),
+        networks=("none",),
+        pipeline_sides=("client",),
+        ops=ops(),
+        model_families=families(),
+        datasets=(SYNTHETIC, *builtin()),
+        labels=dict(labels),
+    )

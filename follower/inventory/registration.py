@@ -1,0 +1,26 @@
+"""What this follower says of itself when it registers."""
+
+import uuid
+from importlib.metadata import version
+
+from follower.inventory.capabilities import read_capabilities
+from follower.inventory.cpu import read_cpu
+from follower.inventory.host import read_inventory
+from follower.inventory.slots import cpu_slots
+from follower.serve.platforms import offers
+from follower.settings import FollowerSettings
+from shared.wire.identity import Registration
+
+
+def read_registration(settings: FollowerSettings) -> Registration:
+    """Look at the host once; the incarnation is new at every call."""
+    cpu = read_cpu()
+    platforms = offers()
+    return Registration(
+        name=settings.follower_name,
+        incarnation=uuid.uuid4().hex,
+        version=version("inferbench"),
+        inventory=read_inventory(cpu, platforms),
+        capabilities=read_capabilities(platforms, settings.labels),
+        slots=cpu_slots(cpu.siblings),
+    )
