@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.assignments import assignment, run_spec, slot
+from support.assignments import SMALL_JOB, assignment, run_spec, slot
 from support.attempt_process import attempt_process, story_kinds
 from support.fake_leader import TOKEN, fake_leader
 from support.scripted_agent import wait_until_gone
@@ -20,9 +20,11 @@ from follower.agent.reap import carriers_of
 from follower.load.samples_file import read_samples
 from model_repo.packaged.installed import load
 from shared.jobs.lifecycle import Cause
+from shared.jobs.spec import RunSpec
 from shared.measure.columns import ERROR_KINDS
 from shared.measure.record import Record
 from shared.wire.assignment import ModelPin
+from shared.workload.arrivals import make_plan
 
 CLOSED = {"pattern": "closed", "concurrency": 2, "warmup": "300ms", "duration": "1s"}
 POISSON = {"pattern": "poisson", "rate": 60, "warmup": "300ms", "duration": "2s"}

@@ -103,17 +103,7 @@ def attempt_process(
     tied_to_us = [sys.executable, "-I", "-S", pinned.__file__, str(os.getpid()), "", "0"]
     with directory.log.open("wb") as log:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                pinned.__file__,
-                str(os.getpid()),
-                "",
-                "0",
-                *DEFAULT_COMMAND,
-                str(directory.root),
-            ],
+            [*tied_to_us, *DEFAULT_COMMAND, str(directory.root)],
             env=child_environment(directory.root),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
