@@ -9,11 +9,11 @@ import json
 import os
 import random
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -63,8 +63,10 @@ class GoldenServer(NamedTuple):
 
     def journal(self) -> list[Done]:
         """What it did, in the order of receiving."""
-        with urllib.request.urlopen(f"http://{self.host}:{self.port}/journal", timeout=10) as answer:
-            return [Done(*line) for line in json.load(answer)]
+        with socket.create_connection((self.host, self.port), timeout=10) as connection:
+            connection.sendall(b"GET /journal HTTP/1.1\r\n\r\n")
+            answer = connection.makefile("rb").read()
+        return [Done(*line) for line in json.loads(answer.partition(b"\r\n\r\n")[2])]
 
     def signal(self, number: signal.Signals) -> None:
         """Stops, continues or kills it."""
@@ -74,7 +76,7 @@ class GoldenServer(NamedTuple):
 @contextmanager
 def golden_server(behaviour: Behaviour | None = None) -> Iterator[GoldenServer]:
     """A server process of this behaviour, killed at the end."""
-    command = [sys.executable, "-I", str(Path(__file__)), json.dumps(asdict(behaviour or Behaviour()))]
+    command = [sys.executable, "-I", "-S", str(Path(__file__)), json.dumps(asdict(behaviour or Behaviour()))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -147,7 +149,8 @@ class Connection(asyncio.Protocol):
         self._data.clear()
         if line.startswith(b"get /journal"):
             text = json.dumps(self._service.journal).encode()
-            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+            self._transport.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + text)
+            self._transport.close()
         else:
             self._infer(received_ns, fields, body)
 

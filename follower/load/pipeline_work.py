@@ -1,0 +1,54 @@
+"""The client's part of a request where the pipeline has work to do: before the send and after the last byte."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from follower.load.encode import HEADER_LENGTH, InputTensor, MalformedAnswer, decode_infer, encode_infer, to_wire
+from follower.load.protocol import LoadRequest
+from follower.load.response import ResponseReader
+from follower.pipeline.chain import build_postprocess, build_preprocess
+from follower.pipeline.protocol import PipelineFailed
+
+
+class PipelineWork:
+    """Raw samples, pre-processed and encoded for every request; outputs decoded and post-processed."""
+
+    takes_time = True
+
+    def __init__(self, request: LoadRequest) -> None:
+        """Raises PipelineFailed where the ops cannot be built."""
+        self._raw = request.raw
+        self._target = request.target
+        self._input = (request.input_name, request.input_datatype)
+        self._output_name = request.output_name
+        self._preprocess = build_preprocess(request.pipeline)
+        self._postprocess = build_postprocess(request.pipeline, request.labels)
+        self._answers: list[object] = [None] * len(request.raw)
+
+    @property
+    def answers(self) -> Sequence[object]:
+        return tuple(self._answers)
+
+    def request(self, payload: int) -> bytes:
+        samples = [self._preprocess(sample) for sample in self._raw[payload]]
+        name, datatype = self._input
+        try:
+            batch = np.stack(samples)
+            return to_wire(self._target, encode_infer([InputTensor(name=name, datatype=datatype, array=batch)]))
+        except (TypeError, ValueError) as error:
+            raise PipelineFailed(
+                f"payload {payload}: its samples do not make one {datatype} tensor: {error}"
+            ) from error
+
+    def finish(self, payload: int, response: ResponseReader) -> None:
+        outputs = decode_infer(response.body, response.number(HEADER_LENGTH))
+        output = outputs.get(self._output_name)
+        if output is None:
+            raise MalformedAnswer(f"no output {self._output_name!r}; the answer has {sorted(outputs)}")
+        sent = len(self._raw[payload])
+        if output.shape[:1] != (sent,):
+            raise MalformedAnswer(f"{sent} samples were sent, an output of shape {output.shape} came back")
+        answers = tuple(self._postprocess(sample) for sample in output)
+        if self._answers[payload] is None:
+            self._answers[payload] = answers
