@@ -24,6 +24,7 @@ from cli.stack.ports import choose_ports
 from cli.stack.readiness import BrokerAnswers, is_ready
 
 SUPERVISOR = str(Path(__file__).parents[1] / "support" / "supervised_stack.py")
+PROGRAM = [sys.executable, "-P", SUPERVISOR]  # -P: modules beside the script must not shadow installed packages
 PATIENCE_S = 30.0
 
 
@@ -31,7 +32,7 @@ PATIENCE_S = 30.0
 def supervisor(data_dir: Path, kind: str = "") -> Iterator[subprocess.Popen[str]]:
     """A supervisor process whose stack is up."""
     process = subprocess.Popen(
-        [sys.executable, SUPERVISOR, str(data_dir), *([kind] if kind else [])],
+        [*PROGRAM, str(data_dir), *([kind] if kind else [])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -147,9 +148,7 @@ def test_a_stopped_stack_keeps_its_data(data_dir: Path) -> None:
 def test_a_second_stack_on_the_same_folder_is_refused(data_dir: Path) -> None:
     """It is told where the first one is, and the first one runs on."""
     with supervisor(data_dir) as first:
-        second = subprocess.run(
-            [sys.executable, SUPERVISOR, str(data_dir)], capture_output=True, text=True, check=False
-        )
+        second = subprocess.run([*PROGRAM, str(data_dir)], capture_output=True, text=True, check=False)
         assert second.returncode == 1
         assert "already running" in second.stderr
         assert f"pid {first.pid}" in second.stderr
@@ -179,7 +178,7 @@ def test_a_killed_child_ends_the_stack(data_dir: Path) -> None:
 def test_a_child_that_ends_before_it_is_ready_is_not_waited_for(data_dir: Path) -> None:
     """The error comes at once, with the end of its log, and what was started before it is stopped."""
     ran = subprocess.run(
-        [sys.executable, SUPERVISOR, str(data_dir), "never-ready"],
+        [*PROGRAM, str(data_dir), "never-ready"],
         capture_output=True,
         text=True,
         check=False,
