@@ -1,6 +1,7 @@
 """The composition root: what the leader is made of, in the order in which it starts and stops."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -16,7 +17,7 @@ from leader.api.edge import Edge
 from leader.api.routes import datasets, followers, jobs, models, process, results, runs
 from leader.auth.bootstrap import ensure_tokens, refuse_unguarded
 from leader.auth.tokens import Authenticator
-from leader.background import Background, every
+from leader.background import Background, Loop, every
 from leader.broker.bell import build_bell
 from leader.manage.desk import Desk, build_desk
 from leader.manage.policy import LeasePolicy
@@ -24,6 +25,7 @@ from leader.metrics import RequestMetrics
 from leader.perfdb.mongo import connect
 from leader.settings import LOOPBACK_HOSTS, LeaderSettings
 from shared.clock import Clock, SystemClock
+from shared.errors import Unavailable
 
 ROUTERS: Final = tuple(module.router for module in (process, jobs, runs, results, models, datasets, followers))
 SWEEP_EVERY_S: Final = 600.0
@@ -128,10 +130,16 @@ async def open_leader(
         await perfdb.close()
 
 
-def _loops(desk: Desk) -> dict[str, Any]:
-    async def sweep() -> None:
-        dropped = await desk.models.sweep(pending_older_than_s=UPLOAD_ABANDONED_AFTER_S)
-        if dropped:
-            log.info("uploads.swept", dropped=dropped)
+def _loops(desk: Desk) -> dict[str, Loop]:
+    return {"queue": desk.run_background, "uploads": every(SWEEP_EVERY_S, lambda: _sweep(desk))}
 
-    return {"queue": desk.run_background, "uploads": every(SWEEP_EVERY_S, sweep)}
+
+async def _sweep(desk: Desk) -> None:
+    """Drop what was announced and never uploaded. An outage of the store only postpones it."""
+    try:
+        dropped = await desk.models.sweep(pending_older_than_s=UPLOAD_ABANDONED_AFTER_S)
+        dropped += await desk.datasets.sweep(pending_older_than_s=UPLOAD_ABANDONED_AFTER_S)
+    except Unavailable as error:
+        log.warning("uploads.not_swept", reason=error.detail)
+    else:
+        log.log(logging.INFO if dropped else logging.DEBUG, "uploads.swept", dropped=dropped)

@@ -1,5 +1,6 @@
 """The outermost layer: which hosts are answered, request ids, safe headers, and errors that nobody foresaw."""
 
+import itertools
 import re
 import secrets
 import time
@@ -28,6 +29,11 @@ _LONG_BODY_BYTES: Final = 1024 * 1024
 UNMATCHED: Final = "unmatched"
 
 log = structlog.get_logger(__name__)
+
+
+_PROCESS: Final = secrets.token_hex(4)
+_numbers: Final = itertools.count(1)
+"""An id is this process's random part and a number: unique without asking the kernel at every request."""
 
 
 class RequestObserver(Protocol):
@@ -132,4 +138,4 @@ def _has_long_body(headers: Headers) -> bool:
 
 def _request_id(offered: str | None) -> str:
     """The caller's id where it is harmless, so that its logs and ours can be joined; otherwise a new one."""
-    return offered if offered and _REQUEST_ID.fullmatch(offered) else secrets.token_hex(8)
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else f"{_PROCESS}-{next(_numbers):x}"

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -19,13 +19,21 @@ from shared.wire.views import JobView, Page, PlanView
 
 router = APIRouter(prefix="/api/v1/jobs", route_class=GuardedRoute, tags=["jobs"])
 
+_QUICK_BYTES: Final = 4096
+
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 async def _job_file(request: Request) -> JobDocument:
-    """The body as a job. Parsed beside the event loop, because 64 KiB of YAML take a while."""
-    content_type = request.headers["content-type"]
-    return await asyncio.to_thread(read_document, await request.body(), content_type=content_type)
+    body, content_type = await request.body(), request.headers["content-type"]
+    if _is_quick(body):
+        return read_document(body, content_type=content_type)
+    return await asyncio.to_thread(read_document, body, content_type=content_type)
+
+
+def _is_quick(body: bytes) -> bool:
+    """Whether parsing takes a few milliseconds at most: handing it to a thread would then cost every request more."""
+    return len(body) <= _QUICK_BYTES and b"sweep" not in body
 
 
 JobFile = Annotated[JobDocument, Depends(_job_file)]

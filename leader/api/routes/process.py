@@ -16,6 +16,7 @@ from shared.jobs.schema import job_json_schema
 
 _PING_WITHIN_S: Final = 2.0
 _OK: Final = "ok"
+_VERSION: Final = version("inferbench")  # read from disk, so only once
 
 router = APIRouter(route_class=GuardedRoute, tags=["process"])
 
@@ -55,7 +56,7 @@ async def get_metrics(leader: LeaderParts) -> Response:
 @router.get("/api/v1/version", name="getVersion")
 async def get_version() -> VersionView:
     """The leader's version."""
-    return VersionView(version=version("inferbench"))
+    return VersionView(version=_VERSION)
 
 
 @router.get("/api/v1/openapi.json", name="getOpenApi")

@@ -73,10 +73,10 @@ async def test_a_foreign_host_is_refused_before_the_application(app: ASGIApp, se
 
 async def test_every_answer_carries_safe_headers_and_an_id(app: ASGIApp) -> None:
     """Nothing that we send is sniffed, framed or cached."""
-    answer = await client(app).get("/fine")
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["cache-control"] == "no-store"
-    assert len(answer.headers["x-request-id"]) == 16
+    answers = [await client(app).get("/fine") for _ in range(3)]
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 3
 
 
 async def test_a_harmless_id_of_the_caller_is_kept_and_another_is_not(app: ASGIApp) -> None:
