@@ -65,7 +65,8 @@ class LoadLoop:
         self._table = table
         self._payloads = plan.payload.tolist()
         self._timeout_ns = request_timeout_ns
-        self._stop_ns = origin_ns + plan.end_ns + request_timeout_ns
+        self._end_ns = origin_ns + plan.end_ns
+        self._stop_ns = self._end_ns + request_timeout_ns
         self._pieces = 1 if work.takes_time else _QUICK_PIECES
         self._buffer = memoryview(bytearray(_READ_BUFFER_BYTES))
         self._rows = 0
@@ -73,9 +74,9 @@ class LoadLoop:
         self._limits: deque[tuple[int, Exchange]] = deque()  # time limits, earliest first
 
     def run(self) -> int:
-        """Returns the monotonic time at which nothing was left to do, at most one time limit after the plan's end."""
+        """Returns the monotonic time of its end: the plan's, or when the last answer was in or given up."""
         while (now_ns := time.monotonic_ns()) < self._stop_ns:
-            if not self.in_flight.count and self._pacing.next_due_ns() == NEVER:
+            if now_ns >= self._end_ns and not self.in_flight.count and self._pacing.next_due_ns() == NEVER:
                 break
             self._receive(self._wait())
             self._work_a_little()
@@ -88,7 +89,7 @@ class LoadLoop:
             return self._waiter.poll()
         while self._limits and self._limits[0][1].ended:
             self._limits.popleft()
-        latest_ns = self._limits[0][0] if self._limits else self._stop_ns
+        latest_ns = self._limits[0][0] if self._limits else self._end_ns
         return self._waiter.wait(self._pacing.next_due_ns(), min(latest_ns, self._stop_ns))
 
     def _work_a_little(self) -> None:

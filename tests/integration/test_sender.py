@@ -35,6 +35,7 @@ def test_latencies_are_what_the_server_did(rig: Rig) -> None:
         ran = rig.load(server, pattern="poisson", rate=100, duration="1s")
         journal = server.journal()
     assert ran.errors() == {"ok": len(journal)}
+    assert ran.outcome.end_ns >= ran.window.end_ns
     served = np.array([done.answered_ns - done.received_ns for done in journal])
     measured = ran.columns["last_byte_ns"] - ran.columns["send_start_ns"]
     assert (np.sort(measured) >= np.sort(served)).all()
