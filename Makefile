@@ -58,6 +58,7 @@ bench: $(VENV)/.dev ## Print each figure beside its target
 docs: $(VENV)/.dev ## Rewrite the generated pages
 	@$(BIN)/python -m shared.jobs.reference
 	@$(BIN)/python -m leader.api.openapi
+	@$(BIN)/python -m cli.reference
 
 lock: $(VENV)/.created ## Pin requirements/*.in anew, with hashes
 	@$(PIP) install uv

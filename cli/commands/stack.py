@@ -25,15 +25,18 @@ def up(port: Port = None, data_dir: DataFolder = None) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
     Leader, follower, database and broker, on loopback only; everything they write lies in the data folder.
+    Trained models that installed packages ship are registered, so that the example jobs run as they are.
     """
     from cli.settings import read_settings
     from cli.stack.assembly import assemble
+    from cli.stack.demo import register_packaged_models
     from cli.stack.supervisor import Stopped, running
 
     settings = read_settings()
     plan = assemble(settings, data_dir, settings.port if port is None else port)
     try:
         with running(plan, say) as stack:
+            register_packaged_models(stack, settings.environment)
             show(_where(plan.url, plan.data.root))
             stack.wait()
     except Stopped as stopped:

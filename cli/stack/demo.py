@@ -52,6 +52,16 @@ def show_around(stack: Stack, job_file: Path, environment: Mapping[str, str], sa
     return ExitCode.OK
 
 
+def register_packaged_models(stack: Stack, environment: Mapping[str, str]) -> None:
+    """Registers what is not registered yet. A package that is missing is told of and keeps nothing from running.
+
+    Raises:
+        ChildDied: a part of the stack ended meanwhile.
+        Stopped: a signal asked for the end.
+    """
+    stack.visit((sys.executable, "-m", "cli", "models", "import-packaged"), visitor_environment(stack, environment))
+
+
 def visitor_environment(stack: Stack, environment: Mapping[str, str]) -> dict[str, str]:
     """The user's own, but for the leader to talk to: that is the demo's stack, found as a user's would be."""
     others = {name: value for name, value in environment.items() if not name.startswith("INFERBENCH_")}

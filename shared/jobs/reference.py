@@ -27,7 +27,7 @@ errors. Anchors, aliases and tags are not allowed. `yes`, `no`, `on` and `off` a
 
 Editors complete and check job files whose first line says where the schema is, as those in `examples/jobs/` do:
 
-```yaml
+```text
 # yaml-language-server: $schema=../../docs/job.schema.json
 ```
 
