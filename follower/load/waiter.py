@@ -16,6 +16,9 @@ from follower.load.pacing import NEVER
 SPIN_NS: Final = 100_000
 """Woken this long before the due time: twice the median overshoot of a timer descriptor on a virtual machine."""
 
+_LONGEST_WAIT_NS: Final = 3_600_000_000_000
+"""One wait at most; epoll itself refuses more than 24 days."""
+
 _CLOCK_MONOTONIC: Final = 1  # linux/time.h
 _TFD_TIMER_ABSTIME: Final = 1  # linux/timerfd.h
 _NS_PER_S: Final = 1_000_000_000
@@ -78,8 +81,9 @@ class Waiter:
     def wait(self, due_ns: int, latest_ns: int) -> list[tuple[int, int]]:
         """The sockets that are ready, as soon as one is; or none, at ``due_ns`` or a little after ``latest_ns``."""
         self._timer.set(due_ns - self._spin_ns if due_ns < NEVER else 0)
-        until_latest_ns = latest_ns - time.monotonic_ns()
-        ready = self._sockets(max(0, until_latest_ns) / _NS_PER_S)
+        now_ns = time.monotonic_ns()
+        latest_ns = min(latest_ns, now_ns + _LONGEST_WAIT_NS)
+        ready = self._sockets(max(0, latest_ns - now_ns) / _NS_PER_S)
         if self._spin_ns and due_ns <= latest_ns:
             while not ready and time.monotonic_ns() < due_ns:
                 ready = self._sockets(0)
