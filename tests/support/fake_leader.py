@@ -1,5 +1,6 @@
 """A small real HTTP server that speaks the follower's routes from memory, with the leader's fences and leases."""
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -114,10 +115,11 @@ class Handler(BaseHTTPRequestHandler):
             status, content = getattr(self, f"_{route}")(parts, query, body)
         except Refusal as refusal:
             status, content = refusal.document.status, refusal.document.model_dump_json().encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):  # a caller that did not wait
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
     def _register(self, _parts: list[str], _query: dict[str, str], body: bytes) -> tuple[int, bytes]:
         registration = Registration.model_validate_json(body)

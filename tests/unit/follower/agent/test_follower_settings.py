@@ -1,0 +1,59 @@
+"""The follower's settings: read once, checked, and kept from what it starts."""
+
+from pathlib import Path
+
+import pytest
+
+from follower.settings import ATTEMPT_MARK, FollowerSettings, child_environment, read_token
+from shared.errors import InvalidInput
+
+
+def test_everything_has_a_default_that_fits_one_machine() -> None:
+    """A follower beside its leader needs no setting but the token."""
+    settings = FollowerSettings.from_environment()
+    assert settings.leader_url.startswith("http://127.0.0.1")
+    assert settings.work_dir.is_absolute()
+    assert settings.follower_name
+
+
+def test_labels_are_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a person writes them in an environment file."""
+    monkeypatch.setenv("INFERBENCH_LABELS", "zone=lab-2, rack=7")
+    assert FollowerSettings.from_environment().labels == {"zone": "lab-2", "rack": "7"}
+
+
+def test_all_problems_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variable that holds them."""
+    monkeypatch.setenv("INFERBENCH_LABELS", "zone")
+    monkeypatch.setenv("INFERBENCH_LEADER_URL", "leader:8700")
+    monkeypatch.setenv("INFERBENCH_PREFLIGHT", "maybe")
+    with pytest.raises(InvalidInput) as caught:
+        FollowerSettings.from_environment()
+    assert {problem.path for problem in caught.value.problems} == {
+        "INFERBENCH_LABELS", "INFERBENCH_LEADER_URL", "INFERBENCH_PREFLIGHT",
+    }  # fmt: skip
+
+
+def test_what_we_start_sees_none_of_our_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No address and no token file reaches the serving software; the mark does."""
+    monkeypatch.setenv("INFERBENCH_TOKEN_FILE", "/secret")
+    monkeypatch.setenv("SOMETHING_ELSE", "kept")
+    environment = child_environment(tmp_path)
+    assert [name for name in environment if name.startswith("INFERBENCH_")] == [ATTEMPT_MARK]
+    assert environment["SOMETHING_ELSE"] == "kept"
+
+
+@pytest.mark.parametrize("content", [None, "  \n"])
+def test_a_token_that_is_not_there_is_said_so(tmp_path: Path, content: str | None) -> None:
+    """With the place where it was looked for."""
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InvalidInput, match=str(path)):
+        read_token(path)
+
+
+def test_a_token_is_read_without_its_line_end(tmp_path: Path) -> None:
+    """Editors add one."""
+    (tmp_path / "token").write_text("ib_follower_x\n")
+    assert read_token(tmp_path / "token").get_secret_value() == "ib_follower_x"
