@@ -1,6 +1,5 @@
 """Each instruction that asks the leader something, as one call that answers with events and never raises."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 import structlog
 
 from follower.agent import events
+from follower.agent.boot_clock import now_ns
 from follower.agent.delivery import deliver
 from follower.agent.events import Event
 from follower.agent.leader import CALL_TIMEOUT_S, LeaderClient
@@ -58,7 +58,7 @@ class Calls:
     def claim(self, instruction: events.AskForWork) -> Events:
         """Ask for a run; the lease counts from before the question."""
         slot = instruction.slot
-        sent_at_ns = time.monotonic_ns()
+        sent_at_ns = now_ns()
 
         def call() -> Events:
             try:
@@ -72,7 +72,7 @@ class Calls:
     def renew(self, instruction: events.RenewLease, lease_s: float) -> Events:
         """Ask for more time, and wait for the answer no longer than leaves room to ask again."""
         key = instruction.key
-        sent_at_ns = time.monotonic_ns()
+        sent_at_ns = now_ns()
 
         def call() -> Events:
             request = LeaseCall(

@@ -5,7 +5,6 @@ Attempts are started from the thread that runs the loop, because the kernel ends
 """
 
 import queue
-import time
 from collections.abc import Callable, Sequence
 from functools import singledispatchmethod
 
@@ -14,6 +13,7 @@ import structlog
 from follower.agent import events
 from follower.agent.attempts import DEFAULT_COMMAND, Attempts
 from follower.agent.bell import BellListener
+from follower.agent.boot_clock import now_ns
 from follower.agent.calls import Calls, Events
 from follower.agent.duties import step
 from follower.agent.events import Event
@@ -52,7 +52,7 @@ class Agent:
         self._uploads = Lane("uploads", self._broken)  # progress and results, in order
         self._slots = {slot.name: slot for slot in registration.slots}
         self._state = AgentState(
-            slots={name: SlotClock() for name in self._slots}, dice=time.monotonic_ns() if seed is None else seed
+            slots={name: SlotClock() for name in self._slots}, dice=now_ns() if seed is None else seed
         )
         self._bell: BellListener | None = None
         self._wake_at_ns = 0
@@ -88,12 +88,12 @@ class Agent:
         event = self._next_event()
         if isinstance(event, events.Registered):
             self._listen(event)
-        self._state, instructions = step(self._state, event, time.monotonic_ns())
+        self._state, instructions = step(self._state, event, now_ns())
         for instruction in instructions:
             self._carry_out(instruction)
 
     def _next_event(self) -> Event:
-        wait_s = max(0.0, (self._wake_at_ns - time.monotonic_ns()) / 1e9)
+        wait_s = max(0.0, (self._wake_at_ns - now_ns()) / 1e9)
         try:
             return self._events.get(timeout=wait_s)
         except queue.Empty:

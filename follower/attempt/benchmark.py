@@ -1,6 +1,8 @@
 """From the started service to the record: wait for it, check its answers, load it, collect, analyse."""
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -151,12 +153,21 @@ def _in_force(prepared: Prepared, service: Service) -> dict[str, Any]:
     """What is really so, read back from the running processes."""
     dataset = prepared.dataset
     return {
-        "server_affinity": sorted(set().union(*(os.sched_getaffinity(pid) for pid in service.pids()))),
-        "attempt_affinity": sorted(os.sched_getaffinity(0)),
+        "server_affinity": _affinity(service.pids()),
+        "attempt_affinity": _affinity([0]),
         "cpu_quota_cores": cpu_quota_cores(),
         "busy_share_of_others_before": prepared.preflight.busy_share,
         "dataset": dataset and {"name": dataset.name, "samples": len(dataset.samples), "sha256": dataset.sha256},
     }
+
+
+def _affinity(pids: Sequence[int]) -> list[int]:
+    """The cores that these processes may run on; one that has just ended runs nowhere."""
+    cores: set[int] = set()
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            cores |= os.sched_getaffinity(pid)
+    return sorted(cores)
 
 
 def _analyze(prepared: Prepared, loaded: Loaded) -> Measurement:

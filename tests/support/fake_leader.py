@@ -40,6 +40,8 @@ class FakeLeader:
     broker_url: str | None = None
     is_down: bool = False  # connections are closed without an answer
     turned_away: int = 0  # calls while it was down
+    lost_answers: list[str] = field(default_factory=list)  # routes whose next call is heard and not answered
+    refuses_records: bool = False
     url: str = ""
     queue: deque[Assignment] = field(default_factory=deque)
     fences: dict[str, int] = field(default_factory=dict)
@@ -115,6 +117,10 @@ class Handler(BaseHTTPRequestHandler):
             status, content = getattr(self, f"_{route}")(parts, query, body)
         except Refusal as refusal:
             status, content = refusal.document.status, refusal.document.model_dump_json().encode()
+        if route in self.leader.lost_answers:
+            self.leader.lost_answers.remove(route)
+            self.close_connection = True
+            return
         with contextlib.suppress(ConnectionError):  # a caller that did not wait
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
@@ -171,6 +177,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _result(self, parts: list[str], _query: dict[str, str], body: bytes) -> tuple[int, bytes]:
         result = Result.model_validate_json(body)
+        if self.leader.refuses_records and result.outcome.kind == "success":
+            raise Refusal(422, "invalid-input")
         accepted = self.leader.fences.get(parts[2]) == result.fence
         self.leader.results.append((parts[2], result, accepted))
         return 200, ResultAnswer(accepted=accepted, state="succeeded").model_dump_json().encode()
