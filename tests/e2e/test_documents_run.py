@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from shared.jobs.document import read_job
 from support.running_stack import ROOT, RunningStack
+
+from shared.jobs.document import read_job
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-KNOWN = {"yaml", "sh", "python", "make", "text", "json"}
+KNOWN = {"yaml", "sh", "python", "make", "text", "json", "http", "toml"}
 BLOCKS = [
     pytest.param(language, body, id=f"{page.relative_to(ROOT)}:{page.read_text()[: match.start()].count(chr(10)) + 1}")
     for page in PAGES

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import psutil
 
 from follower.serve.protocol import Endpoint, Platform, ServeRequest, Service
-from shared.jobs.spec import ServiceSpec
+from shared.jobs.spec import BatchingSpec, ServiceSpec
 
 Array = npt.NDArray[Any]
 
@@ -150,3 +150,8 @@ def is_open(endpoint: Endpoint) -> bool:
     """Whether anyone listens there."""
     with socket.socket() as probe:
         return probe.connect_ex((endpoint.host, endpoint.port)) == 0
+
+
+def batching(size: int, delay_ms: float) -> ServiceSpec:
+    """A service with dynamic batching."""
+    return ServiceSpec(batching=BatchingSpec(max_batch_size=size, max_delay_ms=delay_ms))
