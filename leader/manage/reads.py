@@ -15,7 +15,7 @@ from shared.wire.views import JobView, LeaderboardView, Page, RecordView, RunVie
 MAX_GROUPS: Final = 20
 """Most groups of a leaderboard, the most recently measured ones; name a key for an older one."""
 
-MAX_ROWS: Final = 1000
+MAX_ROWS: Final = 500
 """Most rows of a leaderboard over all its groups: with fewer groups each may have more, up to the limit asked for."""
 
 MAX_PAGES_SCANNED: Final = 4

@@ -15,8 +15,13 @@ from leader.perfdb.mongo_versions import MongoVersions
 from model_repo.gridfs import GridFsBlobs, driver_errors
 from shared.errors import Conflict, InvalidInput
 
-_SERVER_SELECTION_MS: Final = 5_000
-_SOCKET_MS: Final = 30_000
+_OPTIONS: Final[dict[str, Any]] = {
+    "serverSelectionTimeoutMS": 5_000,
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": 30_000,
+    "serverMonitoringMode": "poll",  # streaming opens a second connection, left half-open when the client closes
+}
+"""What holds unless the URL says otherwise."""
 
 
 def connect(url: str, *, database: str = "inferbench") -> tuple["MongoPerfDB", GridFsBlobs]:
@@ -31,9 +36,7 @@ def connect(url: str, *, database: str = "inferbench") -> tuple["MongoPerfDB", G
             appname="inferbench-leader",
             w="majority",
             journal=True,
-            serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
-            connectTimeoutMS=_SERVER_SELECTION_MS,
-            socketTimeoutMS=_SOCKET_MS,
+            **{option: value for option, value in _OPTIONS.items() if f"{option.lower()}=" not in url.lower()},
         )
         opened = client.get_default_database(database)
     except PyMongoError as error:

@@ -55,7 +55,9 @@ class MongoRecords:
     async def tasks(self, wanted: RecordFilter, *, limit: int) -> list[Task]:
         where = _where(wanted)
         with driver_errors("listing tasks"):
-            if where:
+            if not where:
+                where = {"record_count": {"$gt": 0}}
+            else:
                 where = {"_id": {"$in": list(await tally(self._leaderboard, {**where, "ranked": 1}, "key"))}}
             found = await select(self._tasks, where, [("last_at_us", DESCENDING)], limit)
         return [documents.task_from_document(document) for document in found]
