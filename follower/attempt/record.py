@@ -7,6 +7,7 @@ from typing import Any
 
 from follower.attempt.order import AttemptOrder
 from model_repo.cards import ModelCard
+from model_repo.identity import model_digest
 from shared.jobs.keys import comparability_key, configuration_key, hardware_of
 from shared.measure.analyze import Measurement
 from shared.measure.metrics import metrics_of
@@ -35,7 +36,7 @@ def build_record(order: AttemptOrder, found: Findings) -> Record:
     assignment = order.assignment
     key = comparability_key(
         assignment.spec,
-        assignment.model.sha256 if assignment.model else None,
+        model_digest(assignment.spec, assignment.model.sha256 if assignment.model else None),
         assignment.dataset.sha256 if assignment.dataset else None,
     )
     measured = found.measurement

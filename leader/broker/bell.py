@@ -14,6 +14,9 @@ from leader.broker.silent import SilentBell
 
 BELL_TASK: Final = "inferbench.bell"
 SOCKET_TIMEOUT_S: Final = 2.0
+REST_S: Final = 0.05
+"""Between two rounds of ringing: a burst of submits is one ring, and nobody notices the wait."""
+
 MESSAGE_EXPIRES_S: Final = 60  # by then the follower has polled by itself
 _CLOSE_WITHIN_S: Final = 3 * SOCKET_TIMEOUT_S
 
@@ -57,17 +60,18 @@ class CeleryBell:
         return self._failures
 
     def _send_all(self) -> None:
-        while (follower := self._next()) is not None:
-            self._send(follower)
+        while not self._closed:
+            for follower in self._next_round():
+                self._send(follower)
 
-    def _next(self) -> str | None:
+    def _next_round(self) -> list[str]:
+        """Who is to be rung, once someone is; none when the bell is closed."""
         with self._changed:
+            self._changed.wait_for(lambda: self._closed, REST_S)
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            if self._closed:
-                return None
-            follower = next(iter(self._waiting))
-            del self._waiting[follower]
-            return follower
+            waiting = [] if self._closed else list(self._waiting)
+            self._waiting.clear()
+            return waiting
 
     def _send(self, follower: str) -> None:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from leader.manage.story import queued_event
 from leader.perfdb.entities import Job, Run
+from model_repo.identity import model_digest
 from shared.jobs import ids
 from shared.jobs.keys import comparability_key
 from shared.jobs.lifecycle import RunStatus
@@ -40,7 +41,7 @@ def _run(job: Job, expanded: ExpandedRun) -> Run:
         spec=spec.model_dump(mode="json"),
         needs=needs_of(spec, {pin.name for pin in job.datasets}),
         predicted_s=predicted_s(spec),
-        comparability_key=comparability_key(spec, digest_of(model), digest_of(dataset)),
+        comparability_key=comparability_key(spec, model_digest(spec, digest_of(model)), digest_of(dataset)),
         model=model,
         dataset=dataset,
         status=RunStatus(),

@@ -18,6 +18,7 @@ from leader.manage.reads import Reads
 from leader.manage.reaper import Reaper
 from leader.manage.reconcile import Reconciler
 from leader.manage.recorder import Recorder
+from leader.manage.roster import Roster
 from leader.manage.submit import Submissions
 from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import BlobStore, ModelStore
@@ -83,12 +84,22 @@ def build_desk(
     recorder = Recorder(perfdb)
     reconciler = Reconciler(perfdb, recorder)
     models = ModelRepository(perfdb.models, blobs, clock, max_bytes=max_upload_bytes, in_use=perfdb.runs.needs_model)
-    followers = Followers(perfdb=perfdb, mover=mover, bell=bell, clock=clock, policy=policy, broker_url=broker_url)
+    roster = Roster(perfdb.followers, clock)
+    followers = Followers(
+        perfdb=perfdb, roster=roster, mover=mover, bell=bell, clock=clock, policy=policy, broker_url=broker_url
+    )
     delivery = Delivery(perfdb=perfdb, blobs=blobs, mover=mover, recorder=recorder, followers=followers, clock=clock)
     return Desk(
         perfdb=perfdb,
         submissions=Submissions(
-            perfdb=perfdb, models=models, mover=mover, reconciler=reconciler, bell=bell, clock=clock, policy=policy
+            perfdb=perfdb,
+            roster=roster,
+            models=models,
+            mover=mover,
+            reconciler=reconciler,
+            bell=bell,
+            clock=clock,
+            policy=policy,
         ),
         queue=Queue(perfdb=perfdb, mover=mover, delivery=delivery, listeners=listeners, clock=clock, policy=policy),
         followers=followers,

@@ -7,6 +7,7 @@ import structlog
 from leader.broker.protocol import Bell, bell_queue
 from leader.manage.moves import Move, Mover
 from leader.manage.policy import LeasePolicy
+from leader.manage.roster import Roster
 from leader.manage.views import follower_view, is_alive
 from leader.perfdb.entities import Run
 from leader.perfdb.protocol import PerfDB
@@ -26,6 +27,7 @@ class Followers:
         self,
         *,
         perfdb: PerfDB,
+        roster: Roster,
         mover: Mover,
         bell: Bell,
         clock: Clock,
@@ -33,6 +35,7 @@ class Followers:
         broker_url: str | None,
     ) -> None:
         self._db = perfdb
+        self._roster = roster
         self._mover = mover
         self._bell = bell
         self._clock = clock
@@ -42,6 +45,7 @@ class Followers:
     async def register(self, registration: Registration) -> RegistrationAnswer:
         """Remember the follower. A new incarnation voids the leases of the older one: their runs are requeued."""
         await self._db.followers.put(registration, at=self._clock.utc_now())
+        self._roster.forget()
         await self._void_older(registration)
         return RegistrationAnswer(
             follower=registration.name,
@@ -93,4 +97,4 @@ class Followers:
 
     async def _alive(self) -> builtins.list[str]:
         now, lease = self._clock.utc_now(), self._policy.lease
-        return [f.registration.name for f in await self._db.followers.all() if is_alive(f, now, lease)]
+        return [f.registration.name for f in await self._roster.recent() if is_alive(f, now, lease)]

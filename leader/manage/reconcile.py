@@ -23,19 +23,28 @@ class Reconciler:
     def __init__(self, perfdb: PerfDB, recorder: Recorder) -> None:
         self._db = perfdb
         self._recorder = recorder
+        self._completed: set[str] = set()  # by us, not yet marked; losing it costs a repair that changes nothing
 
     async def complete(self, job: Job, runs: Sequence[Run] | None = None) -> None:
-        """Store the runs of a job that are not stored yet."""
+        """Store the runs of a job that are not stored yet. The mark follows later, for many jobs in one write."""
         await self._db.runs.add_all(runs if runs is not None else await asyncio.to_thread(runs_of, job))
-        await self._db.jobs.mark_complete(job.id)
+        self._completed.add(job.id)
 
     async def run_once(self) -> int:
         """One round over everything half done; returns how much was repaired. Raises Unavailable."""
-        jobs = await self._db.jobs.incomplete(limit=BATCH)
+        await self._mark_completed()
+        jobs = [job for job in await self._db.jobs.incomplete(limit=BATCH) if job.id not in self._completed]
         for job in jobs:
             await self.complete(job)
             log.info("job.completed_after_crash", job_id=job.id)
+        await self._mark_completed()
         return len(jobs) + sum([await self._record(run) for run in await self._db.runs.unrecorded(limit=BATCH)])
+
+    async def _mark_completed(self) -> None:
+        done = frozenset(self._completed)
+        if done:
+            await self._db.jobs.mark_complete(done)
+            self._completed -= done
 
     async def _record(self, run: Run) -> bool:
         try:

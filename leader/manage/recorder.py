@@ -7,6 +7,7 @@ from leader.manage.blueprint import digest_of
 from leader.manage.story import hardware_of
 from leader.perfdb.entities import Evidence, LeaderboardEntry, Run, StoredRecord, Task
 from leader.perfdb.protocol import PerfDB
+from model_repo.identity import model_digest
 from shared.errors import InvalidInput
 from shared.jobs.keys import task_of
 from shared.jobs.spec import NamedModel, RunSpec
@@ -90,7 +91,7 @@ def derive(run: Run, evidence: Evidence) -> StoredRecord:
     spec = RunSpec.model_validate(run.spec)
     task = Task(
         comparability_key=run.comparability_key,
-        facts=task_of(spec, digest_of(run.model), digest_of(run.dataset)),
+        facts=task_of(spec, model_digest(spec, digest_of(run.model)), digest_of(run.dataset)),
         record_count=1,
         last_at=record.finished_at,
     )

@@ -2,27 +2,36 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from leader.broker.protocol import Bell
 from leader.manage.blueprint import runs_of
 from leader.manage.moves import Move, Mover
 from leader.manage.policy import LeasePolicy
 from leader.manage.reconcile import Reconciler
+from leader.manage.roster import Roster
 from leader.manage.views import counts_of, is_alive, job_view, run_view
 from leader.perfdb.entities import Follower, Job, Run
 from leader.perfdb.protocol import PerfDB
+from model_repo.canonical.describe import describe
 from model_repo.protocol import ModelStore
 from shared.clock import Clock
-from shared.errors import IdempotencyMismatch, NotAvailable
+from shared.errors import IdempotencyMismatch, NotAvailable, Problem
 from shared.jobs import ids
 from shared.jobs.lifecycle import cancel
-from shared.jobs.spec import JobSpec, NamedModel, RunSpec
+from shared.jobs.spec import GeneratedModel, JobSpec, NamedModel, RunSpec
 from shared.jobs.sweep import expand
 from shared.scheduling.refusal import refusals
 from shared.wire.assignment import BlobPin, ModelPin
 from shared.wire.views import JobView, PlannedRun, PlanView, RunView
+
+SYNTHETIC: Final = "synthetic"
+"""Tensors made on the follower: no dataset of this name is ever looked up."""
+
+ArgumentT = TypeVar("ArgumentT")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Submissions:
         self,
         *,
         perfdb: PerfDB,
+        roster: Roster,
         models: ModelStore,
         mover: Mover,
         reconciler: Reconciler,
@@ -56,6 +66,7 @@ class Submissions:
         policy: LeasePolicy,
     ) -> None:
         self._db = perfdb
+        self._roster = roster
         self._models = models
         self._mover = mover
         self._reconciler = reconciler
@@ -70,6 +81,7 @@ class Submissions:
             InvalidJobFile: the sweep is not valid.
             NotFound: the model does not exist.
             NotAvailable: no follower announces what a run needs.
+            InvalidModel: a model to be generated does not fit into one file.
         """
         job, runs, _ = await self._prepared(spec, owner="", key="", body_sha256="")
         planned = [
@@ -143,10 +155,10 @@ class Submissions:
         self, spec: JobSpec, *, owner: str, key: str, body_sha256: str
     ) -> tuple[Job, list[Run], list[Follower]]:
         """The job and its runs as they would be stored, checked against what exists."""
-        specs = [run.spec for run in await asyncio.to_thread(expand, spec)]
+        specs = [run.spec for run in await _aside(spec, expand, spec)]
+        _refuse_ungenerable(specs)
         pins = await self._pins(specs)
-        followers = await self._db.followers.all()
-        _refuse_what_nobody_runs(specs, pins, followers)
+        followers = await self._able(specs, pins)
         now = self._clock.utc_now()
         job = Job(
             id=ids.new_job_id(now, secrets.token_bytes(ids.RANDOM_BYTES)),
@@ -156,18 +168,18 @@ class Submissions:
             priority=spec.priority,
             idempotency_key=key,
             body_sha256=body_sha256,
-            spec=spec.model_dump(mode="json"),
+            spec=spec.given(),
             run_count=len(specs),
             models=pins.models,
             datasets=pins.datasets,
             created_at=now,
         )
-        return job, await asyncio.to_thread(runs_of, job), followers
+        return job, await _aside(spec, runs_of, job), followers
 
     async def _pins(self, specs: Sequence[RunSpec]) -> Pins:
         named = dict.fromkeys((s.model.name, s.model.version) for s in specs if isinstance(s.model, NamedModel))
         models = [await self._models.pin(name, version) for name, version in named]
-        datasets = dict.fromkeys(spec.requests.dataset for spec in specs)
+        datasets = dict.fromkeys(spec.requests.dataset for spec in specs if spec.requests.dataset != SYNTHETIC)
         found = [await self._db.datasets.latest_ready(name) for name in datasets]
         pins = [
             BlobPin(name=version.name, version=version.version, sha256=version.sha256, size_bytes=version.size_bytes)
@@ -176,6 +188,15 @@ class Submissions:
         ]
         return Pins(tuple({(pin.name, pin.version): pin for pin in models}.values()), tuple(pins))
 
+    async def _able(self, specs: Sequence[RunSpec], pins: Pins) -> list[Follower]:
+        """The followers, of which one at least can run each spec. Refuses only by a list that was read just now."""
+        followers = await self._roster.recent()
+        if _missing(specs, pins, followers):
+            followers = await self._roster.current()
+            if problems := _missing(specs, pins, followers):
+                raise NotAvailable(f"no follower can run this: {problems[0]}", problems=problems)
+        return followers
+
     def _ring(self, followers: Sequence[Follower]) -> None:
         now = self._clock.utc_now()
         for follower in followers:
@@ -183,8 +204,19 @@ class Submissions:
                 self._bell.ring(follower.registration.name)
 
 
-def _refuse_what_nobody_runs(specs: Sequence[RunSpec], pins: Pins, followers: Sequence[Follower]) -> None:
+def _refuse_ungenerable(specs: Sequence[RunSpec]) -> None:
+    """A canonical model that no ONNX file can hold is refused here, by arithmetic, not on a follower."""
+    for model in dict.fromkeys(spec.model.generate for spec in specs if isinstance(spec.model, GeneratedModel)):
+        describe(model)
+
+
+async def _aside(spec: JobSpec, work: Callable[[ArgumentT], ResultT], argument: ArgumentT) -> ResultT:
+    """In a thread where there are many runs; for a single one the thread would cost more than the work."""
+    if spec.sweep or spec.repeats > 1:
+        return await asyncio.to_thread(work, argument)
+    return work(argument)
+
+
+def _missing(specs: Sequence[RunSpec], pins: Pins, followers: Sequence[Follower]) -> list[Problem]:
     announced = {follower.registration.name: follower.registration.capabilities for follower in followers}
-    problems = refusals(specs, announced, {pin.name for pin in pins.datasets})
-    if problems:
-        raise NotAvailable(f"no follower can run this: {problems[0]}", problems=problems)
+    return refusals(specs, announced, {pin.name for pin in pins.datasets})

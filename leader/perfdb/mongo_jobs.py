@@ -16,8 +16,10 @@ from leader.perfdb.mongo_query import Documents, given, select, tally
 from model_repo.gridfs import driver_errors
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.jobs.lifecycle import TERMINAL, RunState, RunStatus
+from shared.jobs.sweep import MAX_RUNS
 
 _DUPLICATE_KEY: Final = 11000
+_MOST_SLOTS: Final = 1_000
 _LEASED: Final = (RunState.CLAIMED.value, RunState.RUNNING.value)
 _LIVE: Final = tuple(state.value for state in RunState if state not in TERMINAL)
 
@@ -33,17 +35,17 @@ class MongoJobs:
             try:
                 await self._jobs.insert_one(documents.job_to_document(job))
             except DuplicateKeyError:
-                same = {"owner": job.owner, "idempotency_key": job.idempotency_key}
-                found = await self._jobs.find_one(same)
-                if found is None:
+                earlier = await self.submitted(job.owner, job.idempotency_key)
+                if earlier is None:
                     raise
-                return documents.job_from_document(found)
+                return earlier
         return job
 
     async def submitted(self, owner: str, idempotency_key: str) -> Job | None:
         with driver_errors("looking for an earlier submit"):
-            found = await self._jobs.find_one({"owner": str(owner), "idempotency_key": str(idempotency_key)})
-        return documents.job_from_document(found) if found else None
+            same = {"owner": str(owner), "idempotency_key": str(idempotency_key)}
+            found = await select(self._jobs, same, [("idempotency_key", ASCENDING)], 1)
+        return documents.job_from_document(found[0]) if found else None
 
     async def get(self, job_id: str) -> Job:
         with driver_errors("reading a job"):
@@ -60,9 +62,9 @@ class MongoJobs:
             found = await select(self._jobs, where, [("seq", DESCENDING)], limit)
         return [documents.job_from_document(document) for document in found]
 
-    async def mark_complete(self, job_id: str) -> None:
-        with driver_errors("completing a job"):
-            await self._jobs.update_one({"_id": job_id}, {"$set": {"complete": 1}})
+    async def mark_complete(self, job_ids: Collection[str]) -> None:
+        with driver_errors("completing jobs"):
+            await self._jobs.update_many({"_id": {"$in": list(job_ids)}}, {"$set": {"complete": 1}})
 
     async def incomplete(self, *, limit: int) -> list[Job]:
         with driver_errors("looking for incomplete jobs"):
@@ -94,11 +96,7 @@ class MongoRuns:
 
     async def of_job(self, job_id: str) -> list[Run]:
         with driver_errors("reading a job's runs"):
-            found = (
-                await self._runs.find({"job_id": str(job_id)})
-                .sort([("job_id", ASCENDING), ("index", ASCENDING)])
-                .to_list()
-            )
+            found = await select(self._runs, {"job_id": str(job_id)}, [("index", ASCENDING)], MAX_RUNS)
         return [documents.run_from_document(document) for document in found]
 
     async def state_counts(self, job_ids: Collection[str]) -> dict[str, Counts]:
@@ -118,9 +116,8 @@ class MongoRuns:
 
     async def leased_to(self, follower: str) -> list[Run]:
         where = {"status.lease.follower": str(follower)}
-        with driver_errors("reading a follower's runs"):
-            found = await self._runs.find(where).to_list()
-        return [documents.run_from_document(document) for document in found]
+        sort = [("status.lease.slot", ASCENDING)]
+        return await self._select("reading a follower's runs", where, sort, _MOST_SLOTS)
 
     async def expired(self, *, before: datetime, limit: int) -> list[Run]:
         limit_us = {"$lt": documents.to_us(before)}

@@ -49,8 +49,8 @@ class JobStore(Protocol):
         """Newest first, with ids below ``before``."""
         ...
 
-    async def mark_complete(self, job_id: str) -> None:
-        """All runs of the job are stored."""
+    async def mark_complete(self, job_ids: Collection[str]) -> None:
+        """All runs of these jobs are stored."""
         ...
 
     async def incomplete(self, *, limit: int) -> list[Job]:

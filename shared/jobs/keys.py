@@ -39,15 +39,15 @@ def comparability_key(spec: RunSpec, model_digest: str | None, dataset_digest: s
 
     Args:
         spec: the run.
-        model_digest: SHA-256 of a registered model's bytes; None for a generated model, which its spec determines.
+        model_digest: SHA-256 of a registered model's bytes; of a generated model, the digest of its spec and of the
+            generator's version (None: the spec alone tells them apart).
         dataset_digest: SHA-256 of an uploaded dataset's bytes; None for a built-in or synthetic one.
 
     Raises:
         ValueError: a registered model without a digest: its name alone does not say what was served.
     """
     task = task_of(spec, model_digest, dataset_digest)
-    if model_digest is not None:
-        del task["model"]["name"]  # the same bytes under two names are the same model
+    task["model"].pop("name", None)  # the same bytes under two names are the same model
     if dataset_digest is not None:
         del task["requests"]["dataset"]
     return digest_of(task)
@@ -66,7 +66,9 @@ def task_of(spec: RunSpec, model_digest: str | None, dataset_digest: str | None)
     if isinstance(spec.model, NamedModel):
         if model_digest is None:
             raise ValueError(f"model {spec.model.name!r} has no digest yet, so nothing can be compared with it")
-        task["model"] = {"name": spec.model.name, "sha256": model_digest}
+        task["model"] = {"name": spec.model.name}
+    if model_digest is not None:
+        task["model"] = {**task["model"], "sha256": model_digest}
     if dataset_digest is not None:
         task["requests"] = {**task["requests"], "sha256": dataset_digest}
     return {"schema": API_VERSION, **task}

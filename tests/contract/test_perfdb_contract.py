@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.mongo_servers import MongoServer, driver_leaks_sockets, running_mongo, server_names
+from support.mongo_servers import MongoServer, close_from_dead_server, running_mongo, server_names
 from support.stored_records import START, record, stored
 
 from leader.perfdb import documents, schema
@@ -177,7 +177,7 @@ async def test_incomplete_jobs_are_found_until_marked(db: MongoPerfDB) -> None:
     await db.jobs.add(job(2))
     await db.jobs.add(job(1))
     assert [one.id for one in await db.jobs.incomplete(limit=9)] == [job_id(1), job_id(2)]
-    await db.jobs.mark_complete(job_id(1))
+    await db.jobs.mark_complete([job_id(1)])
     assert [one.id for one in await db.jobs.incomplete(limit=9)] == [job_id(2)]
     assert (await db.jobs.get(job_id(1))).complete
 
@@ -509,8 +509,7 @@ async def test_a_dead_server_is_unavailable_and_nothing_else() -> None:
                   perfdb.runs.move(run(), cancel(run().status), at=T0)):  # fmt: skip
         with pytest.raises(Unavailable):
             await asked
-    with driver_leaks_sockets():
-        await perfdb.close()
+    await close_from_dead_server(perfdb.close)
 
 
 async def test_a_move_whose_answer_got_lost_is_read_back(db: MongoPerfDB, monkeypatch: pytest.MonkeyPatch) -> None:

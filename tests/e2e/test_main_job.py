@@ -5,7 +5,7 @@ import math
 import subprocess
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from support.running_stack import INFERBENCH, ROOT, RunningStack
 

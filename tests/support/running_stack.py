@@ -79,26 +79,11 @@ def running_stack(data_dir: Path, environment: Mapping[str, str]) -> Iterator[Ru
 
 
 def _wait_for_url(data_dir: Path, supervisor: subprocess.Popen[bytes], timeout_s: float = 60) -> str:
+    """The leader's address, once ``up`` has said that everything is there."""
+    said = data_dir.parent / "up.log"
     deadline = time.monotonic() + timeout_s
-    while True:
-        assert supervisor.poll() is None, (data_dir.parent / "up.log").read_text()
-        assert time.monotonic() < deadline, (data_dir.parent / "up.log").read_text()
-        try:
-            url = str(json.loads((data_dir / "stack.json").read_text())["url"])
-        except FileNotFoundError:
-            time.sleep(0.1)
-            continue
-        followers = _followers(data_dir, url)
-        if followers:
-            return url
+    while "InferBench is up at" not in said.read_text():
+        assert supervisor.poll() is None, said.read_text()
+        assert time.monotonic() < deadline, said.read_text()
         time.sleep(0.1)
-
-
-def _followers(data_dir: Path, url: str) -> list[Any]:
-    """The registered followers; empty while the leader does not answer yet."""
-    token = (data_dir / "admin.token").read_text().strip()
-    try:
-        answer = httpx.get(f"{url}/api/v1/followers", headers={"Authorization": f"Bearer {token}"})
-    except httpx.TransportError:
-        return []
-    return list(answer.json()["items"]) if answer.is_success else []
+    return str(json.loads((data_dir / "stack.json").read_text())["url"])
