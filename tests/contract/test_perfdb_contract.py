@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.mongo_servers import MongoServer, close_from_dead_server, running_mongo, server_names
+from support.mongo_servers import MongoServer, running_mongo, server_names, talk_to_a_dead_server
 from support.stored_records import START, record, stored
 
 from leader.perfdb import documents, schema
@@ -504,12 +504,16 @@ async def test_a_token_is_found_by_its_digest_only(db: MongoPerfDB) -> None:
 
 async def test_a_dead_server_is_unavailable_and_nothing_else() -> None:
     """Whatever is asked; the driver's errors stay inside."""
-    perfdb, _ = connect("mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=50")
-    for asked in (perfdb.ping(), perfdb.prepare(), perfdb.jobs.add(job()), perfdb.runs.get("x"),
-                  perfdb.runs.move(run(), cancel(run().status), at=T0)):  # fmt: skip
-        with pytest.raises(Unavailable):
-            await asked
-    await close_from_dead_server(perfdb.close)
+
+    async def ask() -> None:
+        perfdb, _ = connect("mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=50")
+        for asked in (perfdb.ping(), perfdb.prepare(), perfdb.jobs.add(job()), perfdb.runs.get("x"),
+                      perfdb.runs.move(run(), cancel(run().status), at=T0)):  # fmt: skip
+            with pytest.raises(Unavailable):
+                await asked
+        await perfdb.close()
+
+    await talk_to_a_dead_server(ask)
 
 
 async def test_a_move_whose_answer_got_lost_is_read_back(db: MongoPerfDB, monkeypatch: pytest.MonkeyPatch) -> None:
