@@ -27,6 +27,7 @@ from shared.jobs.section import Loc
 from shared.jobs.source import ASIDE, MAX_DEPTH, MAX_NODES, Place, Source, number, too_deep, too_many, unreadable
 
 _NOT_PRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_USUAL: Final = re.compile(r"(?ms)(?!.*^(?:---|\.\.\.))(?:[\n A-Za-z0-9_.,:;/()\[\]{}'\"@$=+~<-]++|(?<!\S)#[ -~]*+)*+")
 _BASED: Final = re.compile(r"0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
 _NUMBER: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -68,6 +69,25 @@ def read_yaml(text: str) -> Source:
         InvalidJobFile: a syntax error, no document, or one that is too deep or too large.
     """
     _refuse_control_characters(text)
+    return _read_clean(text) or _read_with_care(text)
+
+
+def _read_clean(text: str) -> Source | None:
+    """By the parser in C, seven times as fast; None where a file is unusual or wrong.
+
+    The two parsers differ in corners that no job file needs, and only the other one's words are for people.
+    """
+    if not _USUAL.fullmatch(text):
+        return None
+    composer = _Composer(iter(YAML(typ="safe", pure=False).parse(text)))
+    try:
+        composer.document()
+    except (YAMLError, ValueError, OverflowError, InvalidJobFile):
+        return None
+    return None if composer.source.problems else composer.source
+
+
+def _read_with_care(text: str) -> Source:
     composer = _Composer(_events(text))
     try:
         composer.document()
@@ -156,7 +176,7 @@ class _Composer:
         if _SURROGATE.search(text):
             self.source.note(place, loc, "an escape in this text is half a character (a lone surrogate)")
             return text.encode("utf-8", "replace").decode()
-        return resolve(text) if event.style is None else text
+        return text if event.style else resolve(text)
 
     def _refuse_features(self, event: Event, place: Place, loc: Loc) -> None:
         if isinstance(event, AliasEvent):
