@@ -3,16 +3,15 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import onnx
 import pytest
 from bson import ObjectId
 from onnx import TensorProto, helper
 from support.clocks import FakeClock
-from support.mongo_servers import MongoServer, running_mongo, server_names
 
-from leader.perfdb.mongo import MongoPerfDB, connect
+from leader.perfdb.mongo import MongoPerfDB
 from model_repo.gridfs import BUCKET, GridFsBlobs
 from model_repo.protocol import Blob, BlobOwner
 from model_repo.repository import ModelRepository
@@ -46,28 +45,6 @@ async def sent(data: bytes, *, piece: int = 65_536) -> AsyncIterator[bytes]:
 async def received(blob: Blob) -> bytes:
     """As a download is read."""
     return b"".join([chunk async for chunk in blob.chunks])
-
-
-@pytest.fixture(scope="module", params=server_names())
-def server(request: pytest.FixtureRequest) -> Iterator[MongoServer]:
-    """The server under test, one for all tests of this file."""
-    with running_mongo(request.param) as running:
-        yield running
-
-
-@pytest.fixture
-async def parts(server: MongoServer) -> AsyncIterator[tuple[MongoPerfDB, GridFsBlobs]]:
-    """An empty database on it."""
-    perfdb, blobs = connect(server.fresh_url())
-    await perfdb.prepare()
-    yield perfdb, blobs
-    await perfdb.close()
-
-
-@pytest.fixture
-def blobs(parts: tuple[MongoPerfDB, GridFsBlobs]) -> GridFsBlobs:
-    """The store of bytes."""
-    return parts[1]
 
 
 @pytest.fixture

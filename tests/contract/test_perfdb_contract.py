@@ -1,129 +1,31 @@
-"""What every store of PerfDB owes, on every server that we claim to run on."""
+"""What the stores of jobs and runs owe, on every server that we claim to run on."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.mongo_servers import MongoServer, running_mongo, server_names, talk_to_a_dead_server
-from support.stored_records import START, record, stored
+from support.mongo_servers import talk_to_a_dead_server
+from support.stored_runs import (
+    NASTY,
+    T0,
+    claimed,
+    job,
+    job_id,
+    lease,
+    run,
+)
 
 from leader.perfdb import documents, schema
 from leader.perfdb.entities import (
-    TERMINAL_EVENT_N,
-    Event,
-    Evidence,
-    Job,
     JobFilter,
-    RecordFilter,
     Run,
-    StoredArtifact,
-    Token,
 )
 from leader.perfdb.mongo import MongoPerfDB, connect
 from shared.errors import Conflict, NotFound, Unavailable
-from shared.jobs import ids
-from shared.jobs.lifecycle import Cause, Lease, RunState, RunStatus, cancel, claim, renew, requeue, start, succeed
-from shared.scheduling.needs import Need
-from shared.wire.assignment import BlobPin, Failure, ModelPin, Result, Success
-from shared.wire.identity import Capabilities, Inventory, Registration, Slot
-
-T0 = datetime(2026, 3, 1, 12, 0, 0, 123_457, tzinfo=UTC)
-NASTY: dict[str, Any] = {
-    "$ne": None,
-    "a.b.c": {"$gt": ""},
-    "": "$where",
-    "service.batching.max_batch_size": 8,
-    "é\"'": 0.1,
-}
-"""User data that would be an operator, a path or broken storage, if it were ever taken for more than data."""
-
-
-@pytest.fixture(scope="module", params=server_names())
-def server(request: pytest.FixtureRequest) -> Iterator[MongoServer]:
-    """The server under test, one for all tests of this file."""
-    with running_mongo(request.param) as running:
-        yield running
-
-
-@pytest.fixture
-async def db(server: MongoServer) -> AsyncIterator[MongoPerfDB]:
-    """An empty, prepared PerfDB on it."""
-    perfdb, _ = connect(server.fresh_url())
-    await perfdb.prepare()
-    yield perfdb
-    await perfdb.close()
-
-
-def job(number: int = 1, **changes: Any) -> Job:
-    """A job with every field filled."""
-    fields: dict[str, Any] = {
-        "id": job_id(number),
-        "owner": "ann",
-        "team": "vision",
-        "name": "a-job",
-        "priority": "normal",
-        "idempotency_key": f"key-{number}",
-        "body_sha256": "0" * 64,
-        "spec": NASTY,
-        "run_count": 1,
-        "models": (ModelPin(name="m", version=3, sha256="a" * 64, size_bytes=5, card=NASTY),),
-        "datasets": (BlobPin(name="d", version=1, sha256="b" * 64, size_bytes=6),),
-        "created_at": T0,
-    }
-    return Job(**{**fields, **changes})
-
-
-def job_id(number: int) -> str:
-    """Ids in the order of their numbers."""
-    return ids.new_job_id(START + timedelta(milliseconds=number), bytes(10))
-
-
-def run(number: int = 1, index: int = 0, **changes: Any) -> Run:
-    """A queued run with every field filled."""
-    fields: dict[str, Any] = {
-        "id": ids.run_id(job_id(number), index),
-        "job_id": job_id(number),
-        "name": "a-job",
-        "team": "vision",
-        "owner": "ann",
-        "index": index,
-        "repeat": 0,
-        "point": NASTY,
-        "spec": {"deep": [NASTY]},
-        "needs": (Need("service.platform", "onnxruntime"),),
-        "predicted_s": 12.5,
-        "comparability_key": "c" * 64,
-        "model": ModelPin(name="m", version=3, sha256="a" * 64, size_bytes=5, card=NASTY),
-        "history": (Event(run_id=ids.run_id(job_id(number), index), fence=0, n=0, at=T0, kind="queued", message="$x"),),
-        "created_at": T0,
-        "updated_at": T0,
-    }
-    return Run(**{**fields, **changes})
-
-
-def lease(follower: str = "f1", slot: str = "cpu-0", *, until: datetime = T0 + timedelta(seconds=15)) -> Lease:
-    """A lease on a slot."""
-    return Lease(follower=follower, incarnation="i-1", slot=slot, expires_at=until)
-
-
-def told(moved: Run, status: RunStatus, kind: str) -> Event:
-    """The event of a move."""
-    return Event(run_id=moved.id, fence=status.fence, n=0, at=T0, kind=kind, message=kind, data=NASTY)
-
-
-async def claimed(db: MongoPerfDB, queued: Run, holder: Lease | None = None) -> Run:
-    """The run after a follower won it."""
-    status = claim(queued.status, holder or lease())
-    moved = await db.runs.move(queued, status, at=T0, event=told(queued, status, "claimed"))
-    assert moved is not None
-    return moved
-
-
-# --- schema
+from shared.jobs.lifecycle import Cause, RunState, RunStatus, cancel, claim, renew, requeue, start, succeed
+from shared.wire.assignment import BlobPin
 
 
 async def test_preparing_twice_changes_nothing(db: MongoPerfDB) -> None:
@@ -138,9 +40,6 @@ async def test_a_newer_schema_is_refused(db: MongoPerfDB) -> None:
     await db._database[schema.META].update_one({"_id": "schema"}, {"$set": {"version": schema.SCHEMA_VERSION + 1}})
     with pytest.raises(Conflict, match="newer InferBench"):
         await db.prepare()
-
-
-# --- jobs
 
 
 async def test_a_job_comes_back_as_it_was(db: MongoPerfDB) -> None:
@@ -188,9 +87,6 @@ async def test_what_is_not_there_is_not_found(db: MongoPerfDB) -> None:
                     db.followers.get("x"), db.tokens.remove("x"), db.models.get("x", 1)):  # fmt: skip
         with pytest.raises(NotFound):
             await missing
-
-
-# --- runs
 
 
 async def test_a_run_comes_back_as_it_was(db: MongoPerfDB) -> None:
@@ -336,170 +232,6 @@ async def test_succeeded_runs_without_a_record_are_found(db: MongoPerfDB) -> Non
     assert [one.id for one in await db.runs.unrecorded(limit=9)] == [run().id]
     await db.runs.mark_recorded(run().id)
     assert await db.runs.unrecorded(limit=9) == []
-
-
-# --- events, evidence
-
-
-def progress(fence: int, n: int, message: str = "m") -> Event:
-    """A follower's event."""
-    return Event(run_id=run().id, fence=fence, n=n, at=T0, kind="measuring", message=message, data=NASTY)
-
-
-async def test_events_are_kept_once_and_read_in_order(db: MongoPerfDB) -> None:
-    """By (fence, n); the first of a number stays; reading goes on behind a position."""
-    await db.events.append([progress(1, 2), progress(1, 1)])
-    await db.events.append([progress(1, 2, "again"), progress(2, 1), progress(1, TERMINAL_EVENT_N - 1)])
-    await db.events.append([])
-    found = await db.events.after(run().id, (0, -1), limit=99)
-    assert [event.position for event in found] == [(1, 1), (1, 2), (1, TERMINAL_EVENT_N - 1), (2, 1)]
-    assert found[1] == progress(1, 2)
-    assert [event.position for event in await db.events.after(run().id, (1, 1), limit=1)] == [(1, 2)]
-    assert await db.events.after("other", (0, -1), limit=9) == []
-
-
-def evidence(sha256: str = "1" * 64) -> Evidence:
-    """What a first attempt delivered."""
-    result = Result(incarnation="i-1", attempt=1, fence=1, outcome=Success(record=record(run().id)))
-    return Evidence(run_id=run().id, attempt=1, fence=1, follower="f1", sha256=sha256, result=result, received_at=T0)
-
-
-async def test_an_attempt_delivers_once(db: MongoPerfDB) -> None:
-    """What came first stays, and whoever comes second is shown it."""
-    assert await db.evidence.add(evidence()) == evidence()
-    assert await db.evidence.add(evidence("2" * 64)) == evidence()
-    assert await db.evidence.get(run().id, 1) == evidence()
-    failure = replace(
-        evidence(), attempt=2, result=Result(incarnation="i", attempt=2, fence=2,
-                                             outcome=Failure(cause=Cause.SERVER_DIED, detail="$x", log_tail="\x1b[0m")),
-    )  # fmt: skip
-    await db.evidence.add(failure)
-    assert await db.evidence.get(run().id, 2) == failure
-
-
-async def test_artifacts_are_listed_by_attempt(db: MongoPerfDB) -> None:
-    """One of each kind, the last one sent."""
-    log = StoredArtifact(run_id=run().id, attempt=1, kind="log", sha256="1", size_bytes=1)
-    samples = replace(log, kind="samples")
-    newer = replace(log, sha256="2")
-    for artifact in (log, samples, newer, replace(log, attempt=2)):
-        await db.evidence.add_artifact(artifact)
-    found = await db.evidence.artifacts(run().id, 1)
-    assert sorted(found, key=lambda one: one.kind) == [newer, samples]
-
-
-# --- records
-
-
-def run_id(number: int) -> str:
-    """The first run of a job."""
-    return ids.run_id(job_id(number), 0)
-
-
-async def test_a_record_comes_back_as_it_was_and_may_be_put_again(db: MongoPerfDB) -> None:
-    """The count of its group does not grow by repeating."""
-    await db.records.put(stored(run_id(1)))
-    await db.records.put(stored(run_id(1)))
-    await db.records.put(stored(run_id(2), verdict="invalid"))
-    await db.records.put(stored(run_id(3), key="only-invalid", verdict="invalid"))
-    assert [task.comparability_key for task in await db.records.tasks(RecordFilter(), limit=9)] == ["k"]
-    assert await db.records.get(run_id(1)) == stored(run_id(1)).record
-    task = await db.records.task("k")
-    assert task == replace(stored(run_id(1)).task, record_count=1)
-
-
-async def test_records_are_paged_newest_first_and_filtered(db: MongoPerfDB) -> None:
-    """By job, model, platform and team, together."""
-    for number in range(1, 5):
-        await db.records.put(stored(run_id(number), team="a" if number % 2 else "b", model=f"m{number // 3}"))
-    everything = await db.records.page(RecordFilter(), before=None, limit=9)
-    assert [one.run_id for one in everything] == [run_id(number) for number in (4, 3, 2, 1)]
-    rest = await db.records.page(RecordFilter(), before=run_id(3), limit=1)
-    assert [one.run_id for one in rest] == [run_id(2)]
-    both = await db.records.page(RecordFilter(team="a", model="m0", platform="onnxruntime"), before=None, limit=9)
-    assert [one.run_id for one in both] == [run_id(1)]
-    assert [r.run_id for r in await db.records.page(RecordFilter(job_id=job_id(4)), before=None, limit=9)] == [
-        run_id(4)
-    ]
-
-
-@pytest.mark.parametrize(("metric", "best_first"), [("p99_ms", [2, 1, 3]), ("throughput_rps", [3, 2, 1])])
-async def test_the_best_of_a_group_come_first(db: MongoPerfDB, metric: str, best_first: list[int]) -> None:
-    """Lower or higher is better as the metric says; without a number last; invalid ones not at all."""
-    values: dict[int, dict[str, float | None]] = {
-        1: {"p99_ms": 20.0, "throughput_rps": None},
-        2: {"p99_ms": 5.5, "throughput_rps": 1.0},
-        3: {"p99_ms": None, "throughput_rps": 2.0},
-    }
-    for number, metrics in values.items():
-        one = stored(run_id(number))
-        await db.records.put(replace(one, entry=replace(one.entry, metrics={**one.entry.metrics, **metrics})))
-    await db.records.put(stored(run_id(4), p99_ms=0.1, verdict="invalid"))
-    await db.records.put(stored(run_id(5), key="other"))
-    best = await db.records.best("k", metric, RecordFilter(), limit=9)
-    assert [entry.run_id for entry in best] == [run_id(number) for number in best_first]
-    assert [entry.metrics[metric] for entry in best] == [values[number][metric] for number in best_first]
-    assert len(await db.records.best("k", metric, RecordFilter(), limit=2)) == 2
-    assert await db.records.best("k", metric, RecordFilter(team="$gt"), limit=9) == []
-
-
-async def test_tasks_are_listed_by_what_was_measured_last(db: MongoPerfDB) -> None:
-    """With a filter, only those that hold a record which fits it."""
-    for number, (key, team) in enumerate([("k1", "a"), ("k2", "b"), ("k1", "b")], start=1):
-        await db.records.put(stored(run_id(number), key=key, team=team, created_at=T0 + timedelta(seconds=number)))
-    listed = await db.records.tasks(RecordFilter(), limit=9)
-    assert [(task.comparability_key, task.record_count) for task in listed] == [("k1", 2), ("k2", 1)]
-    assert [task.comparability_key for task in await db.records.tasks(RecordFilter(team="a"), limit=9)] == ["k1"]
-    assert await db.records.tasks(RecordFilter(team="c"), limit=9) == []
-    assert await db.records.task("nothing") is None
-
-
-# --- followers, tokens
-
-
-def registration(name: str = "f1", incarnation: str = "i-1") -> Registration:
-    """A follower with strange labels."""
-    return Registration(
-        name=name,
-        incarnation=incarnation,
-        version="1",
-        inventory=Inventory(hostname="h", cpu_model="c", logical_cores=2, physical_cores=None, memory_bytes=1,
-                            kernel="k", os="o", governor=None, versions={"a.b": "$1"}),
-        capabilities=Capabilities(platforms=(), patterns=(), networks=(), pipeline_sides=(), ops=(),
-                                  model_families=(), datasets=(), labels={"zone.$x": "$ne", "": ""}),
-        slots=(Slot(name="cpu-0", device="cpu", server_cores=(0,), client_cores=(1,)),),
-    )  # fmt: skip
-
-
-async def test_a_follower_is_remembered_and_heard(db: MongoPerfDB) -> None:
-    """Only its present incarnation counts as it."""
-    await db.followers.put(registration("f2"), at=T0)
-    await db.followers.put(registration(), at=T0)
-    assert (await db.followers.get("f1")).registration == registration()
-    later = T0 + timedelta(seconds=5)
-    assert await db.followers.touch("f1", incarnation="i-1", at=later, busy_slots=["cpu-0"])
-    assert not await db.followers.touch("f1", incarnation="i-0", at=later)
-    assert not await db.followers.touch("f9", incarnation="i-1", at=later)
-    found = await db.followers.all()
-    assert [(one.registration.name, one.last_seen_at, one.busy_slots) for one in found] == [
-        ("f1", later, ("cpu-0",)),
-        ("f2", T0, ()),
-    ]
-
-
-async def test_a_token_is_found_by_its_digest_only(db: MongoPerfDB) -> None:
-    """A name has one token; removing it ends it."""
-    token = Token(sha256="1" * 64, name="ann", role="admin", created_at=T0)
-    await db.tokens.add(replace(token, sha256="0" * 64))
-    await db.tokens.add(token)
-    assert await db.tokens.find("1" * 64) == token
-    assert await db.tokens.find("0" * 64) is None
-    assert await db.tokens.all() == [token]
-    await db.tokens.remove("ann")
-    assert await db.tokens.find("1" * 64) is None
-
-
-# --- outages
 
 
 async def test_a_dead_server_is_unavailable_and_nothing_else() -> None:

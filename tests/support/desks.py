@@ -13,7 +13,7 @@ from leader.manage.desk import Desk, build_desk
 from leader.manage.policy import LeasePolicy
 from leader.perfdb.mongo import MongoPerfDB, connect
 from model_repo.gridfs import GridFsBlobs
-from shared.jobs.lifecycle import Cause
+from shared.jobs.lifecycle import Cause, RunState
 from shared.jobs.spec import JobSpec
 from shared.wire.assignment import Artifact, Assignment, Claim, Failure, LeaseCall, Result, Success
 from shared.wire.identity import Capabilities, Inventory, PlatformOffer, Registration, Slot
@@ -124,6 +124,10 @@ class Workplace:
             chunks=stream(data),
         )
 
+    async def state(self, run_id: str) -> RunState:
+        """Where the run stands."""
+        return (await self.desk.reads.run(run_id)).state
+
     async def kinds(self, run_id: str) -> list[tuple[str, str]]:
         """Ids and kinds of a run's events."""
         return [(event.id, event.kind) for event in await self.desk.events.after(run_id, None)]
@@ -155,8 +159,10 @@ async def workplace(url: str, *, followers: int = 1) -> AsyncIterator[Workplace]
         perfdb=db, blobs=blobs, bell=bell, clock=clock, policy=LeasePolicy(), broker_url=None,
         max_upload_bytes=1_000_000,
     )  # fmt: skip
-    await desk.start()
-    for number in range(1, followers + 1):
-        await desk.followers.register(registration(f"f{number}"))
-    yield Workplace(desk, db, blobs, clock, bell)
-    await db.close()
+    try:
+        await desk.start()
+        for number in range(1, followers + 1):
+            await desk.followers.register(registration(f"f{number}"))
+        yield Workplace(desk, db, blobs, clock, bell)
+    finally:
+        await db.close()

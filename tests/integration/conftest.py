@@ -1,0 +1,13 @@
+"""What several integration tests stand on."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.desks import Workplace, workplace
+
+
+@pytest.fixture
+async def place(mongo_url: str) -> AsyncIterator[Workplace]:
+    """The manage layer on an empty database, with one follower, f1, that has one slot."""
+    async with workplace(mongo_url) as opened:
+        yield opened
