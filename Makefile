@@ -1,4 +1,4 @@
-# Every target documents itself; `make help` lists them.
+# Every target documents itself; `make help` lists them. Pins are complete, so nothing is resolved at install time.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,14 +19,14 @@ $(VENV)/.created:
 
 $(VENV)/.runtime: $(VENV)/.created requirements/runtime.txt requirements/packaged-models.txt pyproject.toml
 	@echo "installing what leader and follower need (once)"
-	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/runtime.txt
 	@$(PIP) install --no-deps --require-hashes -r requirements/packaged-models.txt
 	@$(PIP) install --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@echo "installing what the tests and checks need (once)"
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
 setup: $(VENV)/.runtime ## Make the environment (the other targets do it themselves)
