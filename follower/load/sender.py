@@ -32,8 +32,8 @@ _START_DELAY_NS: Final = 20_000_000
 _OPEN_LOOP_AHEAD: Final = 16
 """Connections opened ahead for an open loop, whose need nobody knows; more are opened as they are needed."""
 
-_SPIN_SHARE: Final = 10
-"""Spin only where gaps between requests are at least this many times the spin: at most a tenth of the core burns."""
+_SPIN_SHARE: Final = 5
+"""Spin only where gaps between requests are at least this many times the spin: at most a fifth of the core burns."""
 
 _ROWS_PER_SLOT_S: Final = 1_000
 _MOST_ROWS_AHEAD: Final = 500_000
