@@ -63,7 +63,7 @@ def try_expand(job: JobSpec) -> tuple[list[ExpandedRun], list[Fault]]:
     if faults := sweep_faults(job.sweep, job.repeats):
         return [], faults
     points = list(_points(job.sweep))
-    specs, failures = _validated(job, points)
+    specs, failures = _validated(job, points) if job.sweep else ([_without_sweep(job)], [])
     if faults := [*_repetitions(job.sweep), *_point_faults(failures, points, job.sweep)]:
         return [], faults
     return [
@@ -76,6 +76,12 @@ def try_expand(job: JobSpec) -> tuple[list[ExpandedRun], list[Fault]]:
 def sweep_faults(sweep: Sweep, repeats: int) -> list[Fault]:
     """What keeps a sweep's points from being looked at: paths that do not exist, too many runs."""
     return [*_path_faults(sweep), *_size_faults(sweep, repeats)]
+
+
+def _without_sweep(job: JobSpec) -> RunSpec:
+    """The job's own sections, which were validated with it."""
+    sections = {name: getattr(job, name) for name in RunSpec.model_fields}
+    return RunSpec.model_construct(job.model_fields_set & sections.keys(), **sections)
 
 
 def _validated(job: JobSpec, points: list[Point]) -> tuple[list[RunSpec], list[tuple[Point, Fault]]]:

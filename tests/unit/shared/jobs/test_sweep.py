@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import InvalidJobFile, Problem
 from shared.jobs.network import NetworkLink
-from shared.jobs.spec import JobSpec
+from shared.jobs.spec import JobSpec, RunSpec
 from shared.jobs.sweep import MAX_RUNS, expand
 
 
@@ -36,6 +36,17 @@ def test_a_plain_job_has_one_run_which_is_the_job() -> None:
     assert run.spec.model_dump() == {
         key: value for key, value in job().model_dump().items() if key in run.spec.model_dump()
     }
+
+
+def test_a_plain_jobs_run_is_what_validating_its_sections_anew_gives() -> None:
+    """Taking over the job's validated sections loses nothing, not even what the file left to its defaults."""
+    plain = job(slo={"p99_ms": 50}, requires={"labels": {"zone": "lab"}})
+    sections = {name: value for name, value in plain.given().items() if name in RunSpec.model_fields}
+    anew = RunSpec.model_validate(sections)
+    (run,) = expand(plain)
+    assert run.spec == anew
+    assert run.spec.model_fields_set == anew.model_fields_set
+    assert run.spec.model_dump_json() == anew.model_dump_json()
 
 
 def test_the_runs_are_the_product_of_all_values_in_a_known_order() -> None:
