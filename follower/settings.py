@@ -27,7 +27,7 @@ class FollowerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
 
-    leader_url: str = Field("http://127.0.0.1:8700", description="Where the leader answers.")
+    leader_url: str = Field("http://127.0.0.1:8080", description="Where the leader answers.")
     token_file: Path = Field(Path(".inferbench/follower.token"), description="File with the follower token.")
     follower_name: str = Field(default_factory=_host_name, pattern=NAME_PATTERN, description="Name at the leader.")
     work_dir: Path = Field(Path(".inferbench/follower"), description="Attempts, results not yet sent, fetched models.")

@@ -26,7 +26,7 @@ class LeaderSettings(BaseSettings):
     mongo_url: SecretStr = Field(description="Address of PerfDB: mongodb://HOST:PORT[/DATABASE].")
     broker_url: SecretStr | None = Field(None, description="Redis address of the doorbell; without it followers poll.")
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(8700, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     token_dir: Path | None = Field(None, description="Where admin.token and follower.token are kept, made if missing.")
     max_model_bytes: int = Field(2 * 1024**3, ge=1, description="Largest model or dataset that may be uploaded.")
     lease_s: float = Field(15.0, ge=1, le=3600, description="How long a follower holds a run without renewing.")

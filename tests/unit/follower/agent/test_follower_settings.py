@@ -25,7 +25,7 @@ def test_labels_are_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_problems_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the variable that holds them."""
     monkeypatch.setenv("INFERBENCH_LABELS", "zone")
-    monkeypatch.setenv("INFERBENCH_LEADER_URL", "leader:8700")
+    monkeypatch.setenv("INFERBENCH_LEADER_URL", "leader:8080")
     monkeypatch.setenv("INFERBENCH_PREFLIGHT", "maybe")
     with pytest.raises(InvalidInput) as caught:
         FollowerSettings.from_environment()

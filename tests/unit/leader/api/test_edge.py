@@ -33,7 +33,7 @@ async def crash(_request: Request) -> PlainTextResponse:
     raise RuntimeError("password=hunter2")
 
 
-def client(app: ASGIApp, host: str = "127.0.0.1:8700") -> httpx.AsyncClient:
+def client(app: ASGIApp, host: str = "127.0.0.1:8080") -> httpx.AsyncClient:
     """A client that talks to ``app`` under this Host."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}")
 
@@ -51,13 +51,13 @@ def app(seen: Seen) -> ASGIApp:
     return Edge(routes.router, observer=seen, hosts=LOOPBACK_HOSTS)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8700", "localhost:1", "LOCALHOST", "[::1]:8700", "[::1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]:8080", "[::1]"])
 def test_loopback_answers_to_its_own_names(host: str) -> None:
     """With and without a port."""
     assert is_answered(host, LOOPBACK_HOSTS)
 
 
-@pytest.mark.parametrize("host", [None, "", "evil.example", "127.0.0.1.evil.example", "localhost.evil:8700", "[::2]"])
+@pytest.mark.parametrize("host", [None, "", "evil.example", "127.0.0.1.evil.example", "localhost.evil:8080", "[::2]"])
 def test_loopback_answers_to_no_other_name(host: str | None) -> None:
     """A web page that points its own name at 127.0.0.1 gets nothing."""
     assert not is_answered(host, LOOPBACK_HOSTS)
