@@ -7,7 +7,7 @@ requests is bounded by the request timeout but short in every healthy run, so it
 platform until measured start times replace it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from shared.jobs.spec import RunSpec
@@ -31,8 +31,3 @@ def predicted_s(spec: RunSpec, setup_s: Mapping[str, float] = SETUP_S) -> float:
     """Seconds that a follower's slot will be taken by the run."""
     window_s = (spec.workload.warmup + spec.workload.duration) / _NS_PER_S
     return setup_s[spec.service.platform] + window_s + COLLECTION_S
-
-
-def predicted_total_s(specs: Iterable[RunSpec], setup_s: Mapping[str, float] = SETUP_S) -> float:
-    """Seconds that the runs will take one after another on one slot."""
-    return sum(predicted_s(spec, setup_s) for spec in specs)

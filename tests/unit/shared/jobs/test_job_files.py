@@ -12,7 +12,7 @@ from shared.jobs.document import read_document, read_job
 from shared.jobs.reference import main
 from shared.jobs.schema import job_json_schema
 from shared.jobs.spec import NamedModel
-from shared.scheduling.estimate import predicted_total_s
+from shared.scheduling.estimate import predicted_s
 
 ROOT = Path(__file__).parents[4]
 MODELINE = "# yaml-language-server: $schema=../../docs/job.schema.json"
@@ -119,7 +119,7 @@ def test_the_quickstart_is_short_and_uses_a_real_model() -> None:
     document = read_document((ROOT / "examples/jobs/quickstart.yaml").read_bytes())
     assert isinstance(document.job.model, NamedModel)
     assert document.job.requests.dataset == "text-lines"
-    assert predicted_total_s(run.spec for run in document.runs) < 30
+    assert sum(predicted_s(run.spec) for run in document.runs) < 30
 
 
 def test_the_example_with_every_key_has_every_key() -> None:

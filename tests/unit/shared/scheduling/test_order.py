@@ -8,7 +8,7 @@ from support.followers import CPU_FOLLOWER, CPU_SLOT, GPU_SLOT, run_spec
 from shared.errors import InvalidInput
 from shared.jobs.spec import ServiceSpec
 from shared.scheduling.choose import choose
-from shared.scheduling.estimate import COLLECTION_S, SETUP_S, predicted_s, predicted_total_s
+from shared.scheduling.estimate import COLLECTION_S, SETUP_S, predicted_s
 from shared.scheduling.needs import needs_of
 from shared.scheduling.order import POLICIES, PRIORITIES, Candidate, order
 
@@ -80,7 +80,7 @@ def test_the_prediction_is_set_up_and_window_and_collection() -> None:
     """Warm-up and duration are exact; the rest is the platform's prior."""
     spec = run_spec(workload={"pattern": "closed", "warmup": "2s", "duration": "90s"})
     assert predicted_s(spec, {"onnxruntime": 10.0}) == 10.0 + 2.0 + 90.0 + COLLECTION_S
-    assert predicted_total_s([spec, spec], {"onnxruntime": 0.0}) == 2 * (92.0 + COLLECTION_S)
+    assert predicted_s(spec, {"onnxruntime": 0.0}) == 92.0 + COLLECTION_S
 
 
 def test_every_platform_of_the_job_file_has_a_set_up_time() -> None:
