@@ -17,7 +17,7 @@ from follower.generate.requests import payloads, synthetic_requests
 from follower.inventory.cpu import cpu_quota_cores
 from follower.load.process_sender import ProcessSender
 from follower.load.protocol import EncodedRequest, HttpTarget, LoadOutcome, LoadRequest
-from follower.load.samples_file import read_samples
+from shared.measure.samples_file import read_samples
 from follower.load.work import work_of
 from follower.serve.launch.log import tail
 from follower.serve.protocol import ModelMetadata, Service

@@ -1,46 +1,42 @@
 """The seam between a plan and what happened: plan -> sender -> columns. Analysis never runs in here.
 
-A sender works in a process of its own on the client cores. It gets one ``LoadRequest`` and leaves one Parquet
-file with the columns of ``shared.measure.columns``; it decides nothing about the meaning of a number.
+Senders work in processes of their own on the client cores, one for each. They get one ``LoadRequest`` and leave the
+columns of ``shared.measure.columns``; they decide nothing about the meaning of a number.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shared.jobs.pipeline import PipelineSpec
+from shared.measure.columns import Columns
 from shared.workload.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
-class HttpTarget:
+class Target:
     """Where every request goes."""
 
     host: str
     port: int
-    path: str  # "/v2/models/NAME/infer"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedRequest:
-    """A request made ahead of the run: header lines without the blank line, and the body."""
-
-    headers: bytes
-    body: bytes
+    path: str  # "/v2/models/NAME/infer"; for gRPC "/inference.GRPCInferenceService/ModelInfer"
+    protocol: Literal["http", "grpc"] = "http"
+    model_name: str = ""  # gRPC names the model inside the message
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRequest:
     """Everything a sender needs; picklable.
 
-    Either ``encoded`` holds one finished request per payload (nothing to pre-process), or ``raw`` holds the
-    payloads' raw sample bytes (``raw[payload]`` is one batch) and ``pipeline`` is applied per request, timed.
+    Either ``encoded`` holds one finished request per payload (what ``Codec.start`` takes; nothing to pre-process), or
+    ``raw`` holds the payloads' raw sample bytes (``raw[payload]`` is one batch) and ``pipeline`` is applied per
+    request, timed.
     """
 
     plan: Plan
-    target: HttpTarget
-    encoded: Sequence[EncodedRequest] = ()
+    target: Target
+    encoded: Sequence[bytes] = ()
     raw: Sequence[Sequence[bytes]] = ()
     pipeline: PipelineSpec
     input_name: str
@@ -50,19 +46,31 @@ class LoadRequest:
     request_timeout_ns: int
     client_cores: Sequence[int]
     own_core: bool = False  # nothing that is measured runs on client_cores, so that waiting may burn one
-    samples_path: Path
+    folder: Path  # for what the senders and their parent share
+    kernel_timestamps: bool = False  # take wire_ns from the kernel, where it can be had
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadOutcome:
-    """What a sender leaves behind beside the Parquet file."""
+    """What the senders leave behind."""
 
     origin_ns: int  # CLOCK_MONOTONIC at which the plan's zero fell
     end_ns: int
-    max_in_flight: int
-    mean_in_flight: float | None = None  # over the window, counted apart from the columns
+    columns: Columns  # of all workers, in the order of sending
+    max_in_flight: int  # of all workers together
+    mean_in_flight: float | None = None  # over the planned window, counted apart from the columns
     answers: Sequence[object]  # per payload one tuple with each sample's post-processed answer; None where none came
     pids: Sequence[int]
+    workers: int = 1
+    notes: Sequence[str] = field(default_factory=tuple)  # such as: kernel time stamps are not to be had, because ...
+
+
+class LiveRows(Protocol):
+    """The samples of a run that is still going on."""
+
+    def take(self) -> Columns:
+        """The rows of the requests that ended since the last call."""
+        ...
 
 
 class Sender(Protocol):
@@ -72,6 +80,13 @@ class Sender(Protocol):
         self,
         request: LoadRequest,
         *,
-        on_start: Callable[[int, Sequence[int]], None],  # (origin_ns, sender pids), when the first request is due
+        on_start: Callable[[int, Sequence[int], LiveRows], None],  # (origin_ns, sender pids, live rows)
         keep_going: Callable[[], None],  # called a few times a second; raises to stop the load
-    ) -> LoadOutcome: ...
+    ) -> LoadOutcome:
+        """Runs the plan; ``on_start`` is called when the first request is about to be due.
+
+        Raises:
+            AttemptFailed: PIPELINE_FAILED where the ops cannot be built; FOLLOWER_ERROR where a sender itself failed:
+                then ``SenderFailed``, which holds the rows that were saved.
+        """
+        ...

@@ -49,7 +49,7 @@ def main(job_path: str) -> None:
     except AttemptFailed as error:
         leave(job.parent, SendFailure(error.cause, error.detail))
         return
-    from follower.load.samples_file import write_samples  # noqa: PLC0415 - pyarrow is slow to import, and not needed earlier
+    from shared.measure.samples_file import write_samples  # noqa: PLC0415 - pyarrow is slow to import, and not needed earlier
 
     write_samples(table.columns(), request.samples_path)
     leave(job.parent, outcome)

@@ -18,7 +18,7 @@ from shared.wire.identity import Inventory, Slot
 TASK_SECTIONS: Final = frozenset({"model", "pipeline", "requests", "workload", "network"})
 """Sections of a run that say what is to be done: they must be equal for two records to be compared."""
 
-COMPARED_SECTIONS: Final = frozenset({"service", "slo", "requires"})
+COMPARED_SECTIONS: Final = frozenset({"service", "collect", "slo", "requires"})
 """Sections that say how it is done, what is hoped for and where: a reader compares records that differ in them."""
 
 _NOT_TASK: Final = {"workload": frozenset({"seed"})}

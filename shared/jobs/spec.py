@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from shared.jobs.network import NetworkSpec
 from shared.jobs.pipeline import CtcDecode, PipelineSpec
 from shared.jobs.section import Contradiction, Section, refuse
+from shared.jobs.slo import SloSpec
 from shared.jobs.units import DurationNs
 from shared.jobs.workload import WorkloadSpec
 
@@ -157,15 +158,12 @@ class RequestsSpec(Section):
     distinct: int = Field(16, ge=1, le=4096, description="Different payloads in rotation (synthetic data).")
 
 
-class SloSpec(Section):
-    """Limits that the run must meet; the latencies are response latencies, from the due time."""
+class CollectSpec(Section):
+    """What is recorded beside every request's own stamps."""
 
-    p50_ms: float | None = Field(None, gt=0, description="Largest median.")
-    p90_ms: float | None = Field(None, gt=0, description="Largest 90th percentile.")
-    p95_ms: float | None = Field(None, gt=0, description="Largest 95th percentile.")
-    p99_ms: float | None = Field(None, gt=0, description="Largest 99th percentile.")
-    error_rate: float | None = Field(None, ge=0, le=1, description="Largest share of failed requests.")
-    throughput_rps: float | None = Field(None, gt=0, description="Least completed requests per second.")
+    kernel_timestamps: bool = Field(
+        False, description="Take the wire latency from the kernel's time stamps; HTTP only, where the kernel has them."
+    )
 
 
 class RequiresSpec(Section):
@@ -186,6 +184,7 @@ class RunSpec(Section):
     requests: RequestsSpec = RequestsSpec()
     workload: WorkloadSpec = Field(description="The arrival process, chosen by `pattern`.")
     network: NetworkSpec = Field("none", description="The link to the server: a profile, or its numbers.")
+    collect: CollectSpec = CollectSpec()
     slo: SloSpec | None = None
     requires: RequiresSpec = RequiresSpec()
 

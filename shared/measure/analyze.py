@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.jobs.spec import SloSpec
+from shared.jobs.slo import SloSpec
 from shared.measure.backlog import backlog_of
 from shared.measure.columns import NOT_AVAILABLE, Columns
 from shared.measure.failures import error_rate, errors_by_kind

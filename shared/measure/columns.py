@@ -31,6 +31,7 @@ COLUMNS: Final[dict[str, str]] = {
     "server_queue_ns": "int64",  # as reported by the server
     "server_inference_ns": "int64",
     "server_total_ns": "int64",  # from request read to answer built, as reported by the server
+    "wire_ns": "int64",  # from the kernel's send of the last request byte to its receipt of the last response byte
     "batch_size": "int32",  # samples executed together with this request, as reported by the server
 }
 

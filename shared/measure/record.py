@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.measure.manifest import Calibration
+
 Stage = Literal["preprocess", "transmission", "queue", "inference", "postprocess", "unattributed"]
 STAGES: tuple[Stage, ...] = (
     "preprocess",
@@ -27,18 +29,39 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Percentile(Part):
+    """One percentile: the nearest-rank sample where the sample is large enough to certify it, and its 95 % interval.
+
+    ``ms`` is None where it is not certified (``reason`` says what is missing) or falls on a failure. The interval is
+    by order statistics on the effective sample size; None leaves that side open.
+    """
+
+    ms: float | None
+    low_ms: float | None
+    high_ms: float | None
+    certified: bool
+    reason: str | None = None
+
+
+PERCENTILES: dict[str, float] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
+"""The percentiles of every latency summary."""
+
+
 class LatencySummary(Part):
     """A latency distribution over ``n`` successful requests. Percentiles are nearest-rank: the ceil(q*n)-th sample."""
 
     n: int
+    n_effective: float | None  # independent samples worth as much; less than n where neighbours resemble each other
     mean_ms: float | None
     stddev_ms: float | None
     min_ms: float | None
-    p50_ms: float | None
-    p90_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
     max_ms: float | None
+    percentiles: dict[str, Percentile]
+    with_failures: dict[str, Percentile] | None = None  # the same, failures counting as requests that took for ever
+
+    def ms(self, name: str) -> float | None:
+        """A certified percentile; None where there is none."""
+        return self.percentiles[name].ms
 
 
 class StageSummary(Part):
@@ -82,12 +105,36 @@ class LoadFidelity(Part):
 
 
 class Resources(Part):
-    """A process group's use of the machine inside the window."""
+    """A process group's use of the machine inside the window. None: not available; the record's notes say why."""
 
     cpu_mean_pct: float | None  # 100 = one core busy
     cpu_max_pct: float | None
     rss_max_bytes: int | None
+    threads_max: int | None = None
+    context_switches_per_s: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
     samples: int
+
+
+class DeviceUse(Part):
+    """An accelerator's use inside the window."""
+
+    index: int
+    busy_mean_pct: float | None
+    memory_max_bytes: int | None
+    power_mean_w: float | None
+    energy_j: float | None  # None where the counter is too coarse for the window
+    samples: int
+
+
+class HostUse(Part):
+    """What others took of the slot's cores inside the window, as a share of their time. None: not available."""
+
+    foreign_share: float | None
+    steal_share: float | None
+    throttled_share: float | None
+    collector_share: float | None  # what measuring itself took
 
 
 class Answer(Part):
@@ -108,20 +155,45 @@ class Quality(Part):
     answers: tuple[Answer, ...]
 
 
-class Validity(Part):
-    """Whether the measurement may be believed. ``marked``: ranked, but with its reasons shown."""
+VerdictKind = Literal["stable", "drifting", "overloaded", "client-limited", "invalid"]
 
-    verdict: Literal["valid", "marked", "invalid"]
-    reasons: tuple[str, ...] = ()
+
+class Verdict(Part):
+    """Whether the measurement may be believed; said before any figure.
+
+    Only ``invalid`` is never ranked. Every other kind is, with its reasons shown; a stable run may have some, too.
+    """
+
+    kind: VerdictKind
+    reasons: tuple[str, ...] = ()  # most telling first
+    capacity_rps: float | None = None  # of an overloaded server: what it completed per second
+    windows_spread: float | None = None  # largest relative difference of three equal parts, in rate or latency
+    latency_slope_p: float | None = None  # p-values of no trend over the window
+    in_flight_slope_p: float | None = None
+    lag1: float | None = None  # autocorrelation of neighbouring latencies
+
+    @property
+    def is_clean(self) -> bool:
+        return self.kind == "stable" and not self.reasons
 
 
 class SloCheck(Part):
-    """One limit of the job against what was measured."""
+    """One limit of the job against what was measured. ``met`` is None where the sample is too small to tell."""
 
     limit: str  # "p99_ms"
     allowed: float
     measured: float | None
-    met: bool
+    met: bool | None
+    reason: str | None = None
+
+
+class Goodput(Part):
+    """Requests that kept every limit of ``slo.request``, over all that were offered."""
+
+    good: int
+    offered: int
+    rps: float
+    share: float
 
 
 class Record(Part):
@@ -144,6 +216,8 @@ class Record(Part):
     load: LoadFidelity
     response_latency: LatencySummary  # from the due time until the answer is ready for use
     service_latency: LatencySummary  # from the first byte sent until the last byte received
+    wire_latency: LatencySummary | None  # between the kernel's stamps; None where they were not taken
+    warmup_s: float  # what was really left out at the start: at least what was asked for
     stages: dict[Stage, StageSummary]
     throughput_rps: float
     throughput_samples_per_s: float
@@ -151,15 +225,20 @@ class Record(Part):
     error_rate: float
     server: Resources
     client: Resources
+    host: HostUse
+    devices: tuple[DeviceUse, ...] = ()
+    calibration: Calibration | None
     batch_size_mean: float | None  # as executed by the server
     quality: Quality | None
     slo: tuple[SloCheck, ...]
-    validity: Validity
+    goodput: Goodput | None  # None where the job sets no limit on a request
+    verdict: Verdict
     metrics: dict[str, float | None] = Field(default_factory=dict)  # shared.measure.metrics, for ranking
     notes: tuple[str, ...] = ()
     samples_sha256: str | None = None
 
     @property
     def slo_met(self) -> bool | None:
-        """None where the job names no limit."""
-        return all(check.met for check in self.slo) if self.slo else None
+        """False if any limit is missed; None where the job names none, or one cannot be told."""
+        answers = {check.met for check in self.slo}
+        return False if False in answers else None if None in answers or not answers else True

@@ -1,6 +1,6 @@
 """The job's limits against what was measured. A failure counts as a request that took for ever."""
 
-from shared.jobs.spec import SloSpec
+from shared.jobs.slo import SloSpec
 from shared.measure.latency import Durations, percentile_ms
 from shared.measure.record import SloCheck
 

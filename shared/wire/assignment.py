@@ -44,6 +44,7 @@ class Assignment(Wire):
     spec: RunSpec
     model: ModelPin | None  # None: generated on the follower
     dataset: BlobPin | None  # None: built in or synthetic
+    trace: BlobPin | None = None  # of a workload that replays one
 
 
 class LeaseCall(Wire):

@@ -25,7 +25,9 @@ class Plan:
     due_ns: npt.NDArray[np.int64]  # shape (n,)
     payload: npt.NDArray[np.int32]  # shape (n,), or the rotation of a closed loop
     concurrency: int | None = None
-    rate_rps: float | None = None  # offered; None for closed loop
+    think_time_ns: int = 0  # closed loop: between an answer and the slot's next request
+    max_in_flight: int | None = None  # open loop: a declared cap; a request that waits for it is late
+    rate_rps: float | None = None  # offered, mean over the window; None where nothing is offered by the clock
 
     @property
     def end_ns(self) -> int:
@@ -34,7 +36,14 @@ class Plan:
     @property
     def sha256(self) -> str:
         """Digest of everything that decides what is sent when."""
-        head = (self.pattern, self.warmup_ns, self.duration_ns, self.concurrency)
+        head = (
+            self.pattern,
+            self.warmup_ns,
+            self.duration_ns,
+            self.concurrency,
+            self.think_time_ns,
+            self.max_in_flight,
+        )
         digest = hashlib.sha256(repr(head).encode())
         digest.update(self.due_ns.astype("<i8").tobytes())
         digest.update(self.payload.astype("<i4").tobytes())

@@ -17,7 +17,7 @@ from support.fake_leader import TOKEN, fake_leader
 from support.scripted_agent import wait_until_gone
 
 from follower.agent.reap import carriers_of
-from follower.load.samples_file import read_samples
+from shared.measure.samples_file import read_samples
 from model_repo.packaged.installed import load
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import RunSpec

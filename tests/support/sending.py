@@ -15,7 +15,7 @@ from support.golden_server import GoldenServer
 from follower.load.encode import InputTensor, encode_infer
 from follower.load.process_sender import ProcessSender
 from follower.load.protocol import HttpTarget, LoadOutcome, LoadRequest
-from follower.load.samples_file import read_samples
+from shared.measure.samples_file import read_samples
 from shared.jobs.pipeline import PipelineSpec
 from shared.jobs.workload import WorkloadSpec
 from shared.measure.analyze import Circumstances, Measurement, analyze

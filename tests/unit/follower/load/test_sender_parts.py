@@ -12,7 +12,7 @@ from follower.load.in_flight import InFlight
 from follower.load.pacing import NEVER, REST_NS, ClosedLoop, OpenLoop, pacing_of
 from follower.load.protocol import EncodedRequest, HttpTarget, LoadRequest
 from follower.load.samples import RECORD, SampleTable
-from follower.load.samples_file import read_samples, write_samples
+from shared.measure.samples_file import read_samples, write_samples
 from follower.load.sender import spin_ns
 from follower.load.waiter import SPIN_NS
 from shared.errors import InvalidInput

@@ -2,7 +2,7 @@
 
 from support.samples import ORIGIN_NS, Sent, answered, closed_plan, columns_of, failed, open_plan
 
-from shared.jobs.spec import SloSpec
+from shared.jobs.slo import SloSpec
 from shared.measure.analyze import Circumstances, analyze
 from shared.measure.record import Resources
 

@@ -3,7 +3,7 @@
 import numpy as np
 from support.samples import MS
 
-from shared.jobs.spec import SloSpec
+from shared.jobs.slo import SloSpec
 from shared.measure.slo import check_slo
 
 HUNDRED = np.arange(1, 101, dtype=np.int64) * MS
