@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from follower.generate.datasets.dataset import Sample
+from follower.load.codec import Codec, MalformedResponse
+from follower.load.dialects import DIALECTS
 from follower.load.encode import MalformedAnswer
-from follower.load.protocol import HttpTarget
-from follower.load.response import MalformedResponse, ResponseReader
+from follower.load.protocol import Target
 from follower.load.work import Work
 from follower.pipeline.protocol import Answer as PipelineAnswer
 from follower.pipeline.protocol import PipelineFailed
@@ -38,7 +39,7 @@ def metric_of(pipeline: PipelineSpec) -> str | None:
 
 
 def ask_all(
-    work: Work, target: HttpTarget, payload_count: int, timeout_ns: int, check: Callable[[], None]
+    work: Work, target: Target, payload_count: int, timeout_ns: int, check: Callable[[], None]
 ) -> Sequence[object]:
     """Send each payload once, one at a time; one tuple of answers per payload asked, None where there was none.
 
@@ -86,23 +87,24 @@ def _answer(sample: Sample, payload_answers: object, position: int) -> Answer:
     return Answer(sample=sample.name, answer=said.label, label=sample.label, confidence=said.confidence)
 
 
-def _exchange(target: HttpTarget, request: bytes, timeout_ns: int) -> ResponseReader:
+def _exchange(target: Target, request: bytes, timeout_ns: int) -> Codec:
     """One request over a connection of its own.
 
     Raises:
         NoAnswer: no usable answer.
     """
-    reader = ResponseReader(keep_body=True)
+    codec = DIALECTS[target.protocol].codec(target, keep_body=True)
     try:
         with socket.create_connection((target.host, target.port), timeout=timeout_ns / 1e9) as connection:
-            connection.sendall(request)
-            while not reader.feed(memoryview(_receive(connection))):
-                continue
+            connection.sendall(codec.greeting())
+            connection.sendall(codec.start(request))
+            while not codec.feed(memoryview(_receive(connection))):
+                connection.sendall(codec.outgoing())
     except (OSError, MalformedResponse) as error:
         raise NoAnswer(str(error)) from error
-    if reader.status != _OK:
-        raise NoAnswer(f"status {reader.status}: {reader.body[:200].decode(errors='replace')}")
-    return reader
+    if codec.status != _OK:
+        raise NoAnswer(codec.explanation)
+    return codec
 
 
 def _receive(connection: socket.socket) -> bytes:

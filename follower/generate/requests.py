@@ -6,8 +6,9 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from follower.load.encode import InputTensor, encode_infer
-from follower.load.protocol import EncodedRequest
+from follower.load.dialects import DIALECTS
+from follower.load.encode import InputTensor
+from follower.load.protocol import Target
 from follower.serve.openinference.tensors import DTYPES, ModelMetadata, TensorInfo, example_shape
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
@@ -19,15 +20,21 @@ _SMALL_INTEGERS: Final = 10
 ItemT = TypeVar("ItemT")
 
 
-def synthetic_requests(model: ModelMetadata, batch_size: int, distinct: int, seed: int) -> tuple[EncodedRequest, ...]:
-    """``distinct`` requests of ``batch_size`` random samples each; the same seed gives the same bytes.
+def synthetic_requests(
+    target: Target, model: ModelMetadata, batch_size: int, distinct: int, seed: int
+) -> tuple[bytes, ...]:
+    """``distinct`` requests of ``batch_size`` random samples each, as the target's dialect sends them.
+
+    The same seed gives the same bytes.
 
     Raises:
         AttemptFailed: PIPELINE_FAILED where the model takes no such batch.
     """
     stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(_VALUE_STREAM,))))
+    dialect = DIALECTS[target.protocol]
     return tuple(
-        encode_infer([_random_input(tensor, batch_size, stream) for tensor in model.inputs]) for _ in range(distinct)
+        dialect.encode(target, [_random_input(tensor, batch_size, stream) for tensor in model.inputs])
+        for _ in range(distinct)
     )
 
 

@@ -15,17 +15,27 @@ class MalformedResponse(ValueError):
     """The bytes are not what the protocol allows."""
 
 
+class ResponseReset(MalformedResponse):
+    """The peer broke this exchange off (HTTP/2 RST_STREAM): the error kind is ``reset``, the connection is spent."""
+
+
 class Codec(Protocol):
     """Frames requests and finds the ends of answers on one connection."""
 
     status: int
-    """HTTP status, or 200 for gRPC status 0 and 599 for any other; 0 before there is one."""
+    """HTTP status; for gRPC 200 where grpc-status is 0, 599 for any other. 0 before there is one.
+
+    A gRPC answer without a grpc-status (from a proxy) has the HTTP status that it came with.
+    """
 
     keep_alive: bool
-    """Whether the connection can carry another exchange."""
+    """Whether the connection can carry another exchange; between exchanges it may turn False with any ``feed``."""
 
     is_unprocessed: bool
-    """The peer has said that it did not look at the request (HTTP/2 GOAWAY, REFUSED_STREAM): sending it again is safe."""
+    """The peer has said that it did not look at the request (HTTP/2 GOAWAY, REFUSED_STREAM): sending it again is safe.
+
+    ``feed`` has then returned True with status 0.
+    """
 
     def greeting(self) -> bytes:
         """What a new connection says first."""
@@ -49,7 +59,11 @@ class Codec(Protocol):
 
         Between exchanges it takes what the peer says of itself (settings, pings, goaway) and returns False.
 
+        A response may be complete before the request is sent (an error from a server that does not want the rest):
+        ``keep_alive`` is then False.
+
         Raises:
+            ResponseReset: the peer broke the exchange off.
             MalformedResponse: the bytes are not what the protocol allows.
         """
         ...
@@ -65,4 +79,9 @@ class Codec(Protocol):
     @property
     def body(self) -> bytes:
         """The response's body (gRPC: the message), where the codec was made to keep it."""
+        ...
+
+    @property
+    def explanation(self) -> str:
+        """What the peer says of a failure, for a person: the status and the beginning of its words."""
         ...

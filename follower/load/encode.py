@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from follower.load.protocol import EncodedRequest, HttpTarget
+from follower.load.protocol import Target
 from follower.serve.openinference.tensors import BYTES, BYTES_LENGTH_PREFIX, DTYPES
 
 HEADER_LENGTH: Final = b"inference-header-content-length"
@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 
 
 class MalformedAnswer(ValueError):
-    """An HTTP answer came whole, but its body is not the infer response that was asked for."""
+    """An answer came whole, but its body is not the infer response that was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +35,13 @@ class InputTensor:
     array: Array
 
 
-def encode_infer(inputs: Sequence[InputTensor]) -> EncodedRequest:
-    """Header lines and body of a request that sends ``inputs`` as binary and asks for all outputs as binary.
+def encode_infer(target: Target, inputs: Sequence[InputTensor]) -> bytes:
+    """All bytes of one HTTP/1.1 request that sends ``inputs`` as binary and asks for all outputs as binary.
 
     Raises:
         ValueError: an array cannot be cast to its datatype.
     """
-    chunks = [_wire_form(tensor) for tensor in inputs]
+    chunks = [tensor_bytes(tensor) for tensor in inputs]
     entries = [
         {
             "name": tensor.name,
@@ -53,16 +53,31 @@ def encode_infer(inputs: Sequence[InputTensor]) -> EncodedRequest:
     ]
     document = {"inputs": entries, "parameters": {"binary_data_output": True}}
     head = json.dumps(document, separators=(",", ":")).encode()
-    body = b"".join([head, *chunks])
-    headers = (
+    return b"".join([_http_head(target, len(head), len(head) + sum(map(len, chunks))), head, *chunks])
+
+
+def _http_head(target: Target, json_bytes: int, body_bytes: int) -> bytes:
+    return (
+        f"POST {target.path} HTTP/1.1\r\n"
+        f"Host: {authority(target)}\r\n"
         f"Content-Type: application/octet-stream\r\n"
-        f"Inference-Header-Content-Length: {len(head)}\r\n"
-        f"Content-Length: {len(body)}\r\n"
-    )
-    return EncodedRequest(headers=headers.encode(), body=body)
+        f"Inference-Header-Content-Length: {json_bytes}\r\n"
+        f"Content-Length: {body_bytes}\r\n\r\n"
+    ).encode("ascii")
 
 
-def _wire_form(tensor: InputTensor) -> bytes:
+def authority(target: Target) -> str:
+    """Host and port as a URI writes them; an IPv6 address stands in brackets (RFC 3986, section 3.2.2)."""
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{host}:{target.port}"
+
+
+def tensor_bytes(tensor: InputTensor) -> bytes:
+    """The tensor's elements as the protocol sends them raw: little-endian, row-major, strings with their lengths.
+
+    Raises:
+        ValueError: the datatype is unknown, or the array cannot be cast to it.
+    """
     if tensor.datatype == BYTES:
         return b"".join(_prefixed(value) for value in tensor.array.ravel())
     if tensor.datatype not in DTYPES:
@@ -73,13 +88,6 @@ def _wire_form(tensor: InputTensor) -> bytes:
 def _prefixed(value: object) -> bytes:
     data = value if isinstance(value, bytes) else str(value).encode()
     return len(data).to_bytes(BYTES_LENGTH_PREFIX, "little") + data
-
-
-def to_wire(target: HttpTarget, request: EncodedRequest) -> bytes:
-    """All bytes of one HTTP/1.1 request."""
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    line = f"POST {target.path} HTTP/1.1\r\nHost: {host}:{target.port}\r\n"
-    return b"".join([line.encode("ascii"), request.headers, b"\r\n", request.body])
 
 
 def decode_infer(body: bytes, head_length: int | None) -> dict[str, Array]:
@@ -108,7 +116,9 @@ def _outputs(entries: Sequence[dict[str, Any]], binary: memoryview) -> dict[str,
             continue
         if size < 0 or offset + size > len(binary):
             raise MalformedAnswer(f"output {entry['name']!r} announces {size} bytes, {len(binary) - offset} are left")
-        outputs[entry["name"]] = _from_binary(entry, binary[offset : offset + size])
+        outputs[entry["name"]] = array_from_bytes(
+            entry["name"], entry["datatype"], entry["shape"], binary[offset : offset + size]
+        )
         offset += size
     if offset != len(binary):
         raise MalformedAnswer(f"{len(binary) - offset} bytes follow the last output")
@@ -120,13 +130,19 @@ def _from_json(entry: dict[str, Any]) -> Array:
     return np.array(entry["data"], dtype=dtype).reshape(entry["shape"])
 
 
-def _from_binary(entry: dict[str, Any], data: memoryview) -> Array:
-    if entry["datatype"] == BYTES:
-        return np.array(_strings(data), dtype=object).reshape(entry["shape"])
-    dtype = DTYPES[entry["datatype"]]
-    if len(data) != dtype.itemsize * math.prod(entry["shape"]):
-        raise MalformedAnswer(f"output {entry['name']!r} of shape {entry['shape']} comes with {len(data)} bytes")
-    return np.frombuffer(data, dtype=dtype).reshape(entry["shape"])
+def array_from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview) -> Array:
+    """What ``tensor_bytes`` made, as an array of ``shape``.
+
+    Raises:
+        MalformedAnswer: ``data`` does not fill the shape.
+        KeyError, ValueError: an unknown datatype, or strings that do not.
+    """
+    if datatype == BYTES:
+        return np.array(_strings(data), dtype=object).reshape(shape)
+    dtype = DTYPES[datatype]
+    if len(data) != dtype.itemsize * math.prod(shape):
+        raise MalformedAnswer(f"output {name!r} of shape {list(shape)} comes with {len(data)} bytes")
+    return np.frombuffer(data, dtype=dtype).reshape(shape)
 
 
 def _strings(data: memoryview) -> list[bytes]:

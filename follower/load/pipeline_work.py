@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from follower.load.encode import HEADER_LENGTH, InputTensor, MalformedAnswer, decode_infer, encode_infer, to_wire
+from follower.load.codec import Codec
+from follower.load.dialects import DIALECTS
+from follower.load.encode import InputTensor, MalformedAnswer
 from follower.load.protocol import LoadRequest
-from follower.load.response import ResponseReader
 from follower.pipeline.chain import build_postprocess, build_preprocess
 from follower.pipeline.protocol import PipelineFailed
 
@@ -20,6 +21,7 @@ class PipelineWork:
         """Raises PipelineFailed where the ops cannot be built."""
         self._raw = request.raw
         self._target = request.target
+        self._dialect = DIALECTS[request.target.protocol]
         self._input = (request.input_name, request.input_datatype)
         self._output_name = request.output_name
         self._preprocess = build_preprocess(request.pipeline)
@@ -35,14 +37,14 @@ class PipelineWork:
         name, datatype = self._input
         try:
             batch = np.stack(samples)
-            return to_wire(self._target, encode_infer([InputTensor(name=name, datatype=datatype, array=batch)]))
+            return self._dialect.encode(self._target, [InputTensor(name=name, datatype=datatype, array=batch)])
         except (TypeError, ValueError) as error:
             raise PipelineFailed(
                 f"payload {payload}: its samples do not make one {datatype} tensor: {error}"
             ) from error
 
-    def finish(self, payload: int, response: ResponseReader) -> None:
-        outputs = decode_infer(response.body, response.number(HEADER_LENGTH))
+    def finish(self, payload: int, response: Codec) -> None:
+        outputs = self._dialect.decode(response)
         output = outputs.get(self._output_name)
         if output is None:
             raise MalformedAnswer(f"no output {self._output_name!r}; the answer has {sorted(outputs)}")

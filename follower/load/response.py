@@ -7,14 +7,13 @@ because a generator that guesses where an answer ends measures its guess.
 import re
 from typing import Final, Protocol
 
+from follower.load.codec import MalformedResponse
+
 MAX_HEAD_BYTES: Final = 64 * 1024
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?\r\n")
 _HEADER_LINES: Final = re.compile(rb"(?:[^\s:]+:[^\r\n]*\r\n)*")
 _MAX_DIGITS: Final = 18  # stays inside 64 bits
-
-
-class MalformedResponse(ValueError):
-    """The bytes are not an HTTP/1.1 response."""
+_SHOWN_BYTES: Final = 200
 
 
 class Body(Protocol):
@@ -118,28 +117,50 @@ def _chunk_size(line: bytes) -> int:
 
 
 class ResponseReader:
-    """One response after another from one connection; ``start`` before each.
+    """The codec of HTTP/1.1: one response after another from one connection; ``start`` before each.
 
-    ``status``, ``headers`` (in lower case) and ``keep_alive`` are right once ``feed`` has returned True.
+    ``headers`` are in lower case. A server has nothing to say between two exchanges: bytes there are malformed.
     """
+
+    is_sent = True  # a request is handed out whole
+    is_unprocessed = False  # HTTP/1.1 has no way to say so
 
     def __init__(self, *, keep_body: bool) -> None:
         self._keep_body = keep_body
-        self.start()
+        self._body: Body | None
+        self._forget()
+        self._body = LengthBody(0, None)  # complete: nothing is due
 
-    def start(self) -> None:
-        """Forgets the last response."""
+    def greeting(self) -> bytes:
+        """Nothing: the client's first bytes are its first request."""
+        return b""
+
+    def start(self, request: bytes) -> bytes:
+        """Forgets the last response and hands the request out as it is."""
+        self._forget()
+        return request
+
+    def outgoing(self) -> bytes:
+        """Nothing: HTTP/1.1 has no frames of its own."""
+        return b""
+
+    def _forget(self) -> None:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.keep_alive = False
         self._head = bytearray()
-        self._body: Body | None = None
+        self._body = None
         self._kept: list[bytes] | None = [] if self._keep_body else None
 
     @property
     def body(self) -> bytes:
         """The body, where the reader was made to keep it."""
         return b"".join(self._kept or ())
+
+    @property
+    def explanation(self) -> str:
+        """The status and the beginning of the body."""
+        return f"status {self.status}: {self.body[:_SHOWN_BYTES].decode(errors='replace')}"
 
     def feed(self, data: memoryview) -> bool:
         """Takes the next bytes; True once the response is complete.

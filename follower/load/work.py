@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from follower.load.encode import to_wire
+from follower.load.codec import Codec
 from follower.load.protocol import LoadRequest
-from follower.load.response import ResponseReader
 
 
 class Work(Protocol):
@@ -22,18 +21,18 @@ class Work(Protocol):
         ...
 
     def request(self, payload: int) -> bytes:
-        """The bytes to send.
+        """What ``Codec.start`` takes.
 
         Raises:
             PipelineFailed: a sample cannot be pre-processed.
         """
         ...
 
-    def finish(self, payload: int, response: ResponseReader) -> None:
+    def finish(self, payload: int, response: Codec) -> None:
         """Makes a successful response ready for use.
 
         Raises:
-            MalformedAnswer: the body is not the promised one.
+            MalformedAnswer: the body is not the one that was promised.
             PipelineFailed: the output cannot be post-processed.
         """
         ...
@@ -45,13 +44,13 @@ class PreparedWork:
     takes_time = False
 
     def __init__(self, request: LoadRequest) -> None:
-        self._requests = [to_wire(request.target, encoded) for encoded in request.encoded]
+        self._requests = request.encoded
         self.answers: Sequence[object] = (None,) * len(self._requests)
 
     def request(self, payload: int) -> bytes:
         return self._requests[payload]
 
-    def finish(self, payload: int, response: ResponseReader) -> None:
+    def finish(self, payload: int, response: Codec) -> None:
         """Nothing to do."""
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from follower.attempt.answers import ask_all, grade, metric_of
 from follower.generate.datasets.dataset import Sample
+from follower.load.codec import Codec
 from follower.load.encode import MalformedAnswer
-from follower.load.protocol import HttpTarget
-from follower.load.response import ResponseReader
+from follower.load.protocol import Target
 from follower.pipeline.protocol import Answer, PipelineFailed
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
@@ -34,14 +34,14 @@ class EchoWork:
             raise PipelineFailed(f"payload {payload} cannot be pre-processed")
         return f"POST / HTTP/1.1\r\nContent-Length: 0\r\nX-Payload: {payload}\r\n\r\n".encode()
 
-    def finish(self, payload: int, response: ResponseReader) -> None:
+    def finish(self, payload: int, response: Codec) -> None:
         if response.body == b"nonsense":
             raise MalformedAnswer("not an infer response")
         self.answers[payload] = (Answer(response.body.decode(), 0.9),)
 
 
 @contextmanager
-def server(*answers: bytes) -> Iterator[HttpTarget]:
+def server(*answers: bytes) -> Iterator[Target]:
     """Answers one connection after another, each with the next of ``answers``; b"" closes it unanswered."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -55,7 +55,7 @@ def server(*answers: bytes) -> Iterator[HttpTarget]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield HttpTarget(host="127.0.0.1", port=listener.getsockname()[1], path="/")
+        yield Target(host="127.0.0.1", port=listener.getsockname()[1], path="/")
     finally:
         listener.close()
         thread.join(5)

@@ -9,9 +9,10 @@ import tritonclient.http as triton  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
-from follower.load.encode import InputTensor, MalformedAnswer, decode_infer, encode_infer, to_wire
-from follower.load.protocol import HttpTarget
+from follower.load.encode import InputTensor, MalformedAnswer, decode_infer, encode_infer
+from follower.load.protocol import Target
 
+TARGET = Target(host="127.0.0.1", port=8000, path="/v2/models/m/infer")
 BATCH = np.arange(12, dtype=np.float32).reshape(2, 6)
 
 
@@ -21,47 +22,50 @@ def header(request: bytes, name: bytes) -> int:
     return int(lines[name])
 
 
+def body_of(request: bytes) -> bytes:
+    """What follows the head."""
+    return request.partition(b"\r\n\r\n")[2]
+
+
 def test_request_body_is_the_one_that_tritonclient_makes() -> None:
     """Same document, same tensor bytes after it."""
     theirs = triton.InferInput("x", [2, 6], "FP32")
     theirs.set_data_from_numpy(BATCH)
     body, length = triton.InferenceServerClient.generate_request_body([theirs])
-    ours = encode_infer([InputTensor(name="x", datatype="FP32", array=BATCH)])
-    our_length = int(ours.headers.split(b"Inference-Header-Content-Length: ")[1].split(b"\r\n")[0])
-    assert json.loads(ours.body[:our_length]) == json.loads(body[:length])
-    assert ours.body[our_length:] == body[length:]
+    request = encode_infer(TARGET, [InputTensor(name="x", datatype="FP32", array=BATCH)])
+    ours, our_length = body_of(request), header(request, b"Inference-Header-Content-Length")
+    assert json.loads(ours[:our_length]) == json.loads(body[:length])
+    assert ours[our_length:] == body[length:]
 
 
 def test_request_on_the_wire_says_where_it_goes_and_how_long_it_is() -> None:
     """Request line, host, lengths, a blank line, the body."""
-    encoded = encode_infer([InputTensor(name="x", datatype="FP32", array=BATCH)])
-    wire = to_wire(HttpTarget(host="127.0.0.1", port=8000, path="/v2/models/m/infer"), encoded)
+    wire = encode_infer(TARGET, [InputTensor(name="x", datatype="FP32", array=BATCH)])
     head, _, body = wire.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n")
     assert header(wire, b"Content-Length") == len(body)
-    assert body == encoded.body
+    assert body.endswith(BATCH.tobytes())
 
 
 def test_an_ipv6_host_is_bracketed() -> None:
     """As a URI's authority demands."""
-    wire = to_wire(HttpTarget(host="::1", port=80, path="/"), encode_infer([]))
-    assert b"Host: [::1]:80\r\n" in wire
+    assert b"Host: [::1]:80\r\n" in encode_infer(Target(host="::1", port=80, path="/"), [])
 
 
 def test_strings_carry_their_length() -> None:
     """BYTES: four bytes of little-endian length before each element."""
     array = np.array([b"ab", "ü"], dtype=object)
-    body = encode_infer([InputTensor(name="t", datatype="BYTES", array=array)]).body
-    assert body.endswith(b"\x02\x00\x00\x00ab\x02\x00\x00\x00\xc3\xbc")
+    request = encode_infer(TARGET, [InputTensor(name="t", datatype="BYTES", array=array)])
+    assert request.endswith(b"\x02\x00\x00\x00ab\x02\x00\x00\x00\xc3\xbc")
 
 
 def test_arrays_are_cast_and_made_contiguous() -> None:
     """What is sent is the datatype that was announced, in row-major order."""
     array = np.arange(6, dtype=np.int64).reshape(2, 3).T
-    body = encode_infer([InputTensor(name="x", datatype="FP32", array=array)]).body
-    assert body.endswith(np.array([[0, 3], [1, 4], [2, 5]], dtype="<f4").tobytes())
+    request = encode_infer(TARGET, [InputTensor(name="x", datatype="FP32", array=array)])
+    assert request.endswith(np.array([[0, 3], [1, 4], [2, 5]], dtype="<f4").tobytes())
     with pytest.raises(ValueError, match="unknown datatype 'FP7'"):
-        encode_infer([InputTensor(name="x", datatype="FP7", array=array)])
+        encode_infer(TARGET, [InputTensor(name="x", datatype="FP7", array=array)])
 
 
 def answer(outputs: list[dict[str, Any]], binary: bytes = b"") -> tuple[bytes, int]:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from follower.load.response import MAX_HEAD_BYTES, MalformedResponse, ResponseReader
+from follower.load.codec import MalformedResponse
+from follower.load.response import MAX_HEAD_BYTES, ResponseReader
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nInferbench-Queue-Ns:  42 \r\n\r\nhello"
 CHUNKED = (
@@ -17,6 +18,7 @@ CHUNKED = (
 def read(data: bytes, cuts: list[int] | None = None) -> tuple[ResponseReader, list[bool]]:
     """Feeds ``data`` cut at ``cuts``; the reader, and what each feed said."""
     reader = ResponseReader(keep_body=True)
+    reader.start(b"")
     edges = [0, *sorted(cuts or []), len(data)]
     pieces = [data[start:end] for start, end in pairwise(edges) if start != end]
     return reader, [reader.feed(memoryview(piece)) for piece in pieces]
@@ -80,6 +82,7 @@ def test_numbers_of_the_server_are_read_and_nonsense_is_not_available() -> None:
 def test_body_is_forgotten_unless_it_is_wanted() -> None:
     """A prepared request's answer is only framed."""
     reader = ResponseReader(keep_body=False)
+    reader.start(b"")
     assert reader.feed(memoryview(PLAIN))
     assert reader.body == b""
 
@@ -126,9 +129,36 @@ def test_whether_the_connection_stays_open(head: bytes, kept: bool) -> None:
 def test_reader_starts_anew_on_the_same_connection() -> None:
     """Nothing of the last response is left."""
     reader, _ = read(PLAIN)
-    reader.start()
+    reader.start(b"")
     assert reader.feed(memoryview(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"))
     assert (reader.status, reader.body, reader.number(b"inferbench-queue-ns")) == (500, b"", None)
+
+
+def test_a_request_is_handed_out_whole_and_as_it_is() -> None:
+    """HTTP/1.1 says nothing of its own, before or beside it."""
+    reader = ResponseReader(keep_body=False)
+    assert reader.greeting() == b""
+    assert reader.start(b"GET / HTTP/1.1\r\n\r\n") == b"GET / HTTP/1.1\r\n\r\n"
+    assert reader.is_sent
+    assert reader.outgoing() == b""
+    assert not reader.is_unprocessed
+
+
+def test_a_failure_is_explained_in_the_servers_words() -> None:
+    """Status and body, cut after 200 bytes."""
+    reader, _ = read(b"HTTP/1.1 503 No\r\nContent-Length: 300\r\n\r\n" + b"x" * 300)
+    assert reader.explanation == "status 503: " + "x" * 200
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_server_that_speaks_between_exchanges_is_malformed(used: bool) -> None:
+    """Before the first request and after an answer alike."""
+    reader = ResponseReader(keep_body=False)
+    if used:
+        reader.start(b"")
+        assert reader.feed(memoryview(PLAIN))
+    with pytest.raises(MalformedResponse):
+        reader.feed(memoryview(PLAIN))
 
 
 @pytest.mark.parametrize(
