@@ -1,5 +1,6 @@
 """The arrival process of a job file: one model per pattern, chosen by ``pattern``."""
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, Self
 
@@ -11,6 +12,9 @@ from shared.jobs.units import DurationNs
 
 MAX_PLANNED_REQUESTS: Final = 10_000_000
 """Largest open-loop plan: its due times and samples must fit a follower's memory many times over."""
+
+MAX_PLANNED_BURSTS: Final = 1_000_000
+"""Most bursts of a modulated plan: shorter ones than that are no bursts any more."""
 
 MAX_RATE_RPS: Final = 1_000_000
 MAX_PROBES: Final = 10
@@ -121,6 +125,13 @@ class MmppWorkload(SteadyWorkload):
     burst_share: float = Field(gt=0, lt=1, description="Share of the time that is burst.")
     burst_length: DurationNs = Field(gt=0, le=_HOUR_NS, description="Mean length of a burst; above 0s, at most 1h.")
 
+    def _contradictions(self) -> Iterator[Contradiction]:
+        yield from super()._contradictions()
+        bursts = (self.warmup + self.duration) * self.burst_share / self.burst_length
+        if bursts > MAX_PLANNED_BURSTS:
+            message = f"gives {bursts:,.0f} bursts; at most {MAX_PLANNED_BURSTS:,} can be planned"
+            yield Contradiction(("burst_length",), message)
+
 
 class RampWorkload(OpenWorkload):
     """The rate changes evenly from the window's start to its end; the warm-up has the first rate."""
@@ -171,12 +182,22 @@ class SpikeWorkload(OpenWorkload):
 
 
 class SineWorkload(SteadyWorkload):
-    """The rate swings around its mean, as by day and night; the phase starts at the window's start."""
+    """The rate swings around its mean, as by day and night; the phase starts at the window's start.
+
+    The warm-up has the mean rate.
+    """
 
     pattern: Literal["sine"] = Field(description="Open loop, rate swinging around its mean.")
     amplitude: float = Field(gt=0, le=1, description="Largest deviation from the mean rate, as a share of it.")
     period: DurationNs = Field(gt=0, le=_DAY_NS, description="Length of one swing; above 0s, at most 24h.")
     arrivals: Arrivals = Field("poisson", description="At random around the rate, or as evenly as it allows.")
+
+    def planned_requests(self) -> float:
+        """A last swing that is not whole adds what its first part has above the mean."""
+        radians = 2 * math.pi * self.duration / self.period
+        return super().planned_requests() + self.rate * self.amplitude * self.period / 1e9 * (1 - math.cos(radians)) / (
+            2 * math.pi
+        )
 
 
 class TraceWorkload(OpenWorkload):
@@ -212,7 +233,7 @@ class MlperfWorkload(WorkloadSection):
     )
     rate: Rate | None = Field(None, description="Queries per second; for the server scenario and no other.")
     requests: int | None = Field(
-        None, ge=1, le=MAX_PLANNED_REQUESTS, description="Requests of the offline scenario; 24576 samples if left out."
+        None, ge=1, le=MAX_PLANNED_REQUESTS, description="Requests of the offline scenario; 24576 if left out."
     )
 
     def planned_requests(self) -> float:

@@ -1,105 +1,96 @@
 """From a workload to its plan: every due time and every payload, drawn whole before the start.
 
-Draws come from PCG64's raw words through ``SeedSequence``, the parts of numpy's random module whose streams are
-promised not to change, and are rounded to nanoseconds before they are summed, so that a seed keeps its digest.
+Where the randomness comes from, and why a seed keeps its digest, is told in ``shared.workload.draws``.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shared.errors import InvalidInput
-from shared.jobs.workload import ClosedWorkload, ConstantWorkload, PoissonWorkload, WorkloadSpec
+from shared.jobs.workload import WorkloadSpec
+from shared.workload import draws
+from shared.workload.law import NS_PER_S, Arrivals
+from shared.workload.modulated import mmpp
 from shared.workload.plan import Plan
+from shared.workload.renewal import constant, gamma, poisson
+from shared.workload.rescaled import ramp, sine, spike, step
+from shared.workload.scenarios import closed, mlperf, offline, replay
 
-_NS_PER_S: Final = 1_000_000_000
-_ARRIVAL_STREAM: Final = 0
-_PAYLOAD_STREAM: Final = 1
 _CLOSED_ROTATION: Final = 4096  # payloads drawn for a closed loop before its order repeats
 
+PATTERNS: Final[Mapping[str, Callable[..., Arrivals]]] = {
+    "closed": closed,
+    "constant": constant,
+    "poisson": poisson,
+    "gamma": gamma,
+    "mmpp": mmpp,
+    "ramp": ramp,
+    "step": step,
+    "spike": spike,
+    "sine": sine,
+    "trace": replay,
+    "offline": offline,
+    "mlperf": mlperf,
+}
+"""Every arrival pattern that can be planned, by its name in the job file; the law of ``trace`` takes the trace too.
 
-@dataclass(frozen=True, kw_only=True)
-class Arrivals:
-    """When requests are due, from 0, ascending; or, for a closed loop, how many are kept in flight."""
-
-    due_ns: npt.NDArray[np.int64]
-    rate_rps: float | None = None
-    concurrency: int | None = None
+``search`` is not here: it is a row of runs, each with a plan of its own.
+"""
 
 
-def make_plan(workload: WorkloadSpec, payload_count: int) -> Plan:
+def make_plan(workload: WorkloadSpec, payload_count: int, trace_ns: npt.NDArray[np.int64] | None = None) -> Plan:
     """The frozen workload of a run over ``payload_count`` different payloads.
 
     Payloads are taken in rounds; each round holds every payload once, in an order of its own.
 
+    Args:
+        workload: what the job file says.
+        payload_count: how many different payloads there are.
+        trace_ns: for pattern trace and no other: the arrivals, from 0, ascending, shape (n,).
+
     Raises:
-        InvalidInput: there is no payload.
+        InvalidInput: there is no payload; the pattern is a search; a trace is missing or has no use; more requests
+            are drawn than can be planned.
     """
     if payload_count < 1:
         raise InvalidInput(f"a plan needs at least 1 payload, found {payload_count}")
-    arrivals = PATTERNS[workload.pattern](workload)
-    length = max(_CLOSED_ROTATION, payload_count) if arrivals.concurrency else len(arrivals.due_ns)
+    if workload.pattern == "search":
+        raise InvalidInput("a search has no plan of its own; each of its probes is a run with a plan at one rate")
+    if trace_ns is not None and workload.pattern != "trace":
+        raise InvalidInput(f"a trace goes with pattern trace, and with no other; found {workload.pattern}")
+    law = PATTERNS[workload.pattern]
+    arrivals = law(workload) if trace_ns is None else law(workload, trace_ns)
+    closed_loop = arrivals.concurrency is not None
+    length = max(_CLOSED_ROTATION, payload_count) if closed_loop else len(arrivals.due_ns)
     return Plan(
         pattern=workload.pattern,
         seed=workload.seed,
         warmup_ns=workload.warmup,
         duration_ns=workload.duration,
         due_ns=arrivals.due_ns,
-        payload=_rotation(workload.seed, payload_count, length, whole_rounds=arrivals.concurrency is not None),
+        payload=_rotation(workload.seed, payload_count, length, whole_rounds=closed_loop),
         concurrency=arrivals.concurrency,
-        rate_rps=arrivals.rate_rps,
+        think_time_ns=arrivals.think_time_ns,
+        max_in_flight=arrivals.max_in_flight,
+        rate_rps=_offered_rps(arrivals, workload.warmup, workload.duration),
     )
 
 
-def _constant(workload: ConstantWorkload) -> Arrivals:
-    """Equal gaps: request i is due at i / rate."""
-    end_ns = workload.warmup + workload.duration
-    count = math.ceil(end_ns * workload.rate / _NS_PER_S)
-    due_ns = np.rint(np.arange(count) * (_NS_PER_S / workload.rate)).astype(np.int64)
-    return Arrivals(due_ns=due_ns[due_ns < end_ns], rate_rps=workload.rate)
-
-
-def _poisson(workload: PoissonWorkload) -> Arrivals:
-    """Exponential gaps by inversion, summed over warm-up and window without a break."""
-    end_ns = workload.warmup + workload.duration
-    stream = _stream(workload.seed, _ARRIVAL_STREAM)
-    expected = end_ns * workload.rate / _NS_PER_S
-    chunk = int(expected + 6 * math.sqrt(expected)) + 16  # enough at once in all but about one case of a billion
-    due_ns = np.zeros(0, dtype=np.int64)
-    last_ns = 0
-    while last_ns < end_ns:
-        uniform = (stream.random_raw(chunk) >> np.uint64(11)) * 2.0**-53  # [0, 1) with 53 bits
-        gaps_ns = np.rint(-np.log1p(-uniform) * (_NS_PER_S / workload.rate)).astype(np.int64)
-        due_ns = np.concatenate([due_ns, last_ns + np.cumsum(gaps_ns)])
-        last_ns = int(due_ns[-1])
-    return Arrivals(due_ns=due_ns[due_ns < end_ns], rate_rps=workload.rate)
-
-
-def _closed(workload: ClosedWorkload) -> Arrivals:
-    """Nothing is due by the clock: an answer makes the next request due."""
-    return Arrivals(due_ns=np.zeros(0, dtype=np.int64), concurrency=workload.concurrency)
-
-
-PATTERNS: Final[Mapping[str, Callable[[Any], Arrivals]]] = {
-    "constant": _constant,
-    "poisson": _poisson,
-    "closed": _closed,
-}
-"""Every arrival pattern, by its name in the job file."""
+def _offered_rps(arrivals: Arrivals, warmup_ns: int, duration_ns: int) -> float | None:
+    """The law's own rate, or the requests due inside the window over its length."""
+    if arrivals.rate_rps is not None or arrivals.concurrency is not None or arrivals.all_at_once:
+        return arrivals.rate_rps
+    inside = len(arrivals.due_ns) - int(np.searchsorted(arrivals.due_ns, warmup_ns, side="left"))
+    return inside / duration_ns * NS_PER_S
 
 
 def _rotation(seed: int, payload_count: int, length: int, *, whole_rounds: bool) -> npt.NDArray[np.int32]:
     """Payload of each request, shape (length,), or as many whole rounds as cover ``length``."""
     rounds = max(1, math.ceil(length / payload_count))
-    keys = _stream(seed, _PAYLOAD_STREAM).random_raw(rounds * payload_count).reshape(rounds, payload_count)
+    keys = draws.stream(seed, draws.PAYLOADS).random_raw(rounds * payload_count).reshape(rounds, payload_count)
     order = np.argsort(keys, axis=1, kind="stable").astype(np.int32).ravel()
     return order if whole_rounds else order[:length]
-
-
-def _stream(seed: int, purpose: int) -> np.random.PCG64:
-    """Independent streams of one seed, so that a longer plan does not change the payload order."""
-    return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(purpose,)))

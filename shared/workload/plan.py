@@ -11,11 +11,16 @@ import numpy.typing as npt
 class Plan:
     """When each request is due, and which payload it carries.
 
-    Open loop: ``due_ns`` holds one due time per request, ascending, from 0, over warm-up and window.
-    Closed loop: ``due_ns`` is empty and ``concurrency`` requests are kept in flight until the end; ``payload`` is
-    then the order in which payloads are taken, repeated as often as needed.
+    Open loop: ``due_ns`` holds one due time per request, ascending, from 0, over warm-up and window; equal times are
+    allowed, as in an offline plan. Closed loop: ``due_ns`` is empty and ``concurrency`` requests are kept in flight
+    until the end; ``payload`` is then the order in which payloads are taken, repeated as often as needed.
 
     The window is [warmup_ns, warmup_ns + duration_ns): a request belongs to it if it is due inside.
+
+    ``rate_rps`` is what is offered by the clock, as a mean over the window: the job file's rate for constant and
+    Poisson arrivals, and for every other law the requests due inside the window over its length, because a law with
+    bursts or swings may offer far more or less than its long-run mean there. It is None for a closed loop and for an
+    offline plan, which offers everything at one moment.
     """
 
     pattern: str
@@ -24,10 +29,10 @@ class Plan:
     duration_ns: int
     due_ns: npt.NDArray[np.int64]  # shape (n,)
     payload: npt.NDArray[np.int32]  # shape (n,), or the rotation of a closed loop
-    concurrency: int | None = None
+    concurrency: int | None = None  # 0 only in a slice that has nothing to do
     think_time_ns: int = 0  # closed loop: between an answer and the slot's next request
     max_in_flight: int | None = None  # open loop: a declared cap; a request that waits for it is late
-    rate_rps: float | None = None  # offered, mean over the window; None where nothing is offered by the clock
+    rate_rps: float | None = None
 
     @property
     def end_ns(self) -> int:
