@@ -42,6 +42,7 @@ _LEAST_SHARE_OF_CAPACITY: Final = 0.5
 at most of a server's capacity (at half of it, the mean wait of M/D/1 is half a service time)."""
 
 _DIGITS: Final = 5  # significant digits of a rate: ten times finer than the finest precision
+_ROUNDING: Final = 1e-9  # of a quotient of two floats
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def _splits(spec: SearchWorkload, bracket: _Bracket) -> Iterator[float]:
     is_capacity = bracket.high is not None and bracket.high_rps < bracket.high.rate_rps
     least = _LEAST_SHARE_OF_CAPACITY * bracket.high_rps if is_capacity else 0.0
     for low, high in reversed(list(pairwise(ends))):
-        if high / low - 1 > spec.precision:
+        if high / low - 1 > spec.precision + _ROUNDING:
             yield max(math.sqrt(low * high), least)
             least = 0.0
 
