@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 NS_PER_S: Final = 1_000_000_000
 
-_LONGEST_MEAN_GAP_NS: Final = 1e17
-"""Three years: what a rate near zero is rounded up to, so that no gap overflows. No plan is longer than 25 h."""
+LONGEST_MEAN_GAP_NS: Final = 1e17
+"""Three years: no mean gap is taken as longer, so that none overflows. No plan is longer than 25 h."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Arrivals:
 
 def mean_gap_ns(rate_rps: float) -> float:
     """1 / rate in nanoseconds."""
-    return min(NS_PER_S / rate_rps, _LONGEST_MEAN_GAP_NS)
+    return min(NS_PER_S / rate_rps, LONGEST_MEAN_GAP_NS)
 
 
 def none_due() -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from shared.errors import InvalidInput
 from shared.jobs.workload import MAX_PLANNED_REQUESTS, MmppWorkload
 from shared.workload import draws
 from shared.workload.draws import Integers
-from shared.workload.law import Arrivals
+from shared.workload.law import LONGEST_MEAN_GAP_NS, Arrivals
 from shared.workload.rescaled import LinearPieces, positions, rounded_before
 
 
@@ -33,7 +33,7 @@ class States:
         return cls(
             calm_rps=calm_rps,
             burst_rps=calm_rps * workload.burst_ratio,
-            calm_ns=workload.burst_length * (1 - share) / share,
+            calm_ns=min(workload.burst_length * (1 - share) / share, LONGEST_MEAN_GAP_NS),
             burst_ns=float(workload.burst_length),
         )
 
@@ -49,7 +49,7 @@ def mmpp(workload: MmppWorkload) -> Arrivals:
     starts_ns, bursts = sojourns(workload, end_ns)
     lengths_ns = np.diff(starts_ns, append=end_ns)
     rates = np.where(bursts, states.burst_rps, states.calm_rps)
-    curve = LinearPieces(zip(lengths_ns.tolist(), rates.tolist(), rates.tolist(), strict=True))
+    curve = LinearPieces(lengths_ns, rates, rates)
     if curve.total > MAX_PLANNED_REQUESTS:
         found = f"with seed {workload.seed} the bursts hold {curve.total:,.0f} requests"
         raise InvalidInput(

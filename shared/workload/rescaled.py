@@ -6,10 +6,11 @@ Computation 14, 2002). So positions on the cumulative rate are drawn, or taken i
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from shared.jobs.workload import Arrivals as ArrivalKind
 from shared.jobs.workload import RampWorkload, SineWorkload, SpikeWorkload, StepWorkload
@@ -24,9 +25,6 @@ _CELLS: Final = 2**16
 _NEWTON_STEPS: Final = 8
 _MOST_AT_ONCE: Final = 2**18
 
-Piece = tuple[float, float, float]
-"""Length in ns, rate at its start, rate at its end."""
-
 
 def positions(kind: ArrivalKind, seed: int, total: float) -> Floats:
     """Arrivals on the cumulative rate, by unit exponential gaps or 0, 1, 2, ...; ascending, below ``total``."""
@@ -39,13 +37,16 @@ def positions(kind: ArrivalKind, seed: int, total: float) -> Floats:
 
 
 class LinearPieces:
-    """A rate that is linear in each of a row of pieces, which may be steps between them."""
+    """A rate that is linear in each of a row of pieces, and may jump between them."""
 
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        rows = np.array([piece for piece in pieces if piece[0] > 0], dtype=np.float64).reshape(-1, 3)
-        self._length_s = rows[:, 0] / NS_PER_S
-        self._start_ns = np.concatenate([[0.0], np.cumsum(rows[:, 0])])
-        self._first, self._last = rows[:, 1], rows[:, 2]
+    def __init__(self, lengths_ns: npt.ArrayLike, first_rps: npt.ArrayLike, last_rps: npt.ArrayLike) -> None:
+        """Length of each piece, and the rate at its start and end, each of shape (k,)."""
+        lengths = np.asarray(lengths_ns, dtype=np.float64)
+        some = lengths > 0
+        self._length_s = lengths[some] / NS_PER_S
+        self._first = np.asarray(first_rps, dtype=np.float64)[some]
+        self._last = np.asarray(last_rps, dtype=np.float64)[some]
+        self._start_ns = np.concatenate([[0.0], np.cumsum(lengths[some])])
         self._before = np.concatenate([[0.0], np.cumsum(self._length_s * (self._first + self._last) / 2)])
 
     @property
@@ -55,6 +56,9 @@ class LinearPieces:
 
     def times_ns(self, at: Floats) -> Floats:
         """Where the cumulative rate reaches each position, shape (n,)."""
+        return _in_parts(self._times_ns, at)
+
+    def _times_ns(self, at: Floats) -> Floats:
         piece = np.clip(np.searchsorted(self._before, at, side="right") - 1, 0, len(self._first) - 1)
         inside = at - self._before[piece]
         first = self._first[piece]
@@ -65,34 +69,26 @@ class LinearPieces:
 
 def ramp(workload: RampWorkload) -> Arrivals:
     """The first rate through the warm-up, then evenly to the second."""
-    pieces = [
-        (workload.warmup, workload.from_rate, workload.from_rate),
-        (workload.duration, workload.from_rate, workload.to_rate),
-    ]
-    return _along(pieces, workload)
+    start, end = workload.from_rate, workload.to_rate
+    return _along(LinearPieces([workload.warmup, workload.duration], [start, start], [start, end]), workload)
 
 
 def step(workload: StepWorkload) -> Arrivals:
     """The first rate through the warm-up, then each rate for an equal part of the window."""
-    length_ns = workload.duration / len(workload.rates)
-    warmup = (workload.warmup, workload.rates[0], workload.rates[0])
-    return _along([warmup, *((length_ns, rate, rate) for rate in workload.rates)], workload)
+    parts = len(workload.rates)
+    rates = [workload.rates[0], *workload.rates]
+    return _along(LinearPieces([workload.warmup, *[workload.duration / parts] * parts], rates, rates), workload)
 
 
 def spike(workload: SpikeWorkload) -> Arrivals:
     """One rate, another for a while, the first again."""
     before_ns = workload.warmup + workload.spike_at
     after_ns = workload.duration - workload.spike_at - workload.spike_duration
-    pieces = [
-        (before_ns, workload.rate, workload.rate),
-        (workload.spike_duration, workload.spike_rate, workload.spike_rate),
-        (after_ns, workload.rate, workload.rate),
-    ]
-    return _along(pieces, workload)
+    rates = [workload.rate, workload.spike_rate, workload.rate]
+    return _along(LinearPieces([before_ns, workload.spike_duration, after_ns], rates, rates), workload)
 
 
-def _along(pieces: Iterable[Piece], workload: RampWorkload | StepWorkload | SpikeWorkload) -> Arrivals:
-    curve = LinearPieces(pieces)
+def _along(curve: LinearPieces, workload: RampWorkload | StepWorkload | SpikeWorkload) -> Arrivals:
     times_ns = curve.times_ns(positions(workload.arrivals, workload.seed, curve.total))
     end_ns = workload.warmup + workload.duration
     return Arrivals(due_ns=rounded_before(times_ns, end_ns), max_in_flight=workload.max_in_flight)
@@ -125,11 +121,7 @@ def _phases(share: Floats, swing: float) -> Floats:
     """Phase u in [0, 1] at which u + swing (1 - cos 2 pi u) reaches each share of a period's requests, shape (n,)."""
     knots = np.linspace(0.0, 1.0, _CELLS + 1)
     reached = knots + swing * (1 - np.cos(2 * math.pi * knots))
-    reached[-1] = 1.0
-    parts = [
-        _phase(part, swing, knots, reached) for part in np.split(share, range(_MOST_AT_ONCE, len(share), _MOST_AT_ONCE))
-    ]
-    return np.concatenate(parts)
+    return _in_parts(lambda part: _phase(part, swing, knots, reached), share)
 
 
 def _phase(share: Floats, swing: float, knots: Floats, reached: Floats) -> Floats:
@@ -144,6 +136,12 @@ def _phase(share: Floats, swing: float, knots: Floats, reached: Floats) -> Float
         guess = u - excess / np.maximum(slope, 1e-12)
         u = np.where((guess >= low) & (guess <= high), guess, (low + high) / 2)
     return u
+
+
+def _in_parts(function: Callable[[Floats], Floats], values: Floats) -> Floats:
+    """The function of all values, a part at a time, because its intermediate arrays are many."""
+    cuts = range(_MOST_AT_ONCE, len(values), _MOST_AT_ONCE)
+    return np.concatenate([function(part) for part in np.split(values, cuts)])
 
 
 def rounded_before(times_ns: Floats, end_ns: int) -> Integers:
