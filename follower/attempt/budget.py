@@ -17,5 +17,6 @@ def wall_cap_ns(assignment: Assignment) -> int:
 
 
 def _transfer_ns(assignment: Assignment) -> int:
-    size_bytes = sum(pin.size_bytes for pin in (assignment.model, assignment.dataset) if pin is not None)
+    pins = (assignment.model, assignment.dataset, assignment.trace)
+    size_bytes = sum(pin.size_bytes for pin in pins if pin is not None)
     return size_bytes * 1_000_000_000 // SLOWEST_TRANSFER_BYTES_PER_S

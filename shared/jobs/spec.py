@@ -13,7 +13,7 @@ from shared.jobs.pipeline import CtcDecode, PipelineSpec
 from shared.jobs.section import Contradiction, Section, refuse
 from shared.jobs.slo import SloSpec
 from shared.jobs.units import DurationNs
-from shared.jobs.workload import WorkloadSpec
+from shared.jobs.workload import MLPERF_MULTI_STREAM_SAMPLES, MlperfWorkload, WorkloadSpec
 
 API_VERSION: Final = "inferbench/v1"
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
@@ -213,10 +213,19 @@ def _no_labels_to_decode(model: ModelSpec, pipeline: PipelineSpec) -> Iterator[C
             yield Contradiction(("pipeline", "postprocess", index, "op"), message)
 
 
+def _not_multi_stream(requests: RequestsSpec, workload: WorkloadSpec) -> Iterator[Contradiction]:
+    if not isinstance(workload, MlperfWorkload) or workload.scenario != "multi-stream":
+        return
+    if requests.batch_size != MLPERF_MULTI_STREAM_SAMPLES:
+        message = f"MLPerf's multi-stream sends {MLPERF_MULTI_STREAM_SAMPLES} samples in each query; set it to that"
+        yield Contradiction(("requests", "batch_size"), message)
+
+
 _RULES: Final[tuple[tuple[tuple[str, ...], Callable[..., Iterator[Contradiction]]], ...]] = (
     (("service", "requires"), _device_differs),
     (("requests", "pipeline"), _nothing_to_process),
     (("model", "pipeline"), _no_labels_to_decode),
+    (("requests", "workload"), _not_multi_stream),
 )
 """What has to hold between sections: the sections that a rule reads, and the rule."""
 

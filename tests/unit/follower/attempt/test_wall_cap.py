@@ -13,7 +13,7 @@ from follower.attempt.story import Story
 from shared.clock import SystemClock
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
-from shared.wire.assignment import Failure, ModelPin
+from shared.wire.assignment import BlobPin, Failure, ModelPin
 
 S = 1_000_000_000
 
@@ -32,6 +32,14 @@ def test_a_large_model_gets_time_to_arrive() -> None:
     pin = ModelPin(name="big", version=1, sha256="0" * 64, size_bytes=500_000_000)
     grown_ns = wall_cap_ns(assignment(model=pin)) - wall_cap_ns(assignment())
     assert grown_ns == 500 * S
+
+
+def test_a_large_trace_gets_time_to_arrive() -> None:
+    """A trace is fetched like a model."""
+    pin = BlobPin(name="june", version=1, sha256="0" * 64, size_bytes=7_000_000)
+    with_trace = assignment().model_copy(update={"trace": pin})
+    grown_ns = wall_cap_ns(with_trace) - wall_cap_ns(assignment())
+    assert grown_ns == 7 * S
 
 
 def test_an_attempt_that_hangs_is_timed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
