@@ -84,6 +84,7 @@ class Circumstances(Fact):
     mean_in_flight: float | None = None  # as the senders counted it over the planned window
     batch_size: int = 1  # samples in one request
     client_cores: int = 1
+    host_cores: int = 1  # the slot's cores, over which the host readings are summed
     workers: int = 1
     slo: SloSpec | None = None
     calibration: Calibration | None = None
