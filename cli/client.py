@@ -134,9 +134,10 @@ class Client:
     def log(self, run_id: str) -> Iterator[bytes]:
         return self._bytes_of(f"{API}/runs/{_segment(run_id)}/log")
 
-    def samples(self, run_id: str) -> Iterator[bytes]:
-        """The raw samples, a Parquet file."""
-        return self._bytes_of(f"{API}/runs/{_segment(run_id)}/samples")
+    def samples(self, run_id: str, *, attempt: int | None = None) -> Iterator[bytes]:
+        """The raw samples, a Parquet file; of the accepted or last attempt, or of ``attempt``."""
+        which = "" if attempt is None else f"?attempt={attempt}"
+        return self._bytes_of(f"{API}/runs/{_segment(run_id)}/samples{which}")
 
     def leaderboard(self, **query: str | None) -> LeaderboardView:
         """``query``: metric, key, job_id, model, platform, team, limit."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from cli.client import Client
 from cli.progress import Reporter, changes, event_line, is_news
+from cli.searches import search_news
 from shared.errors import NotFound
 from shared.jobs.lifecycle import RunState
 from shared.measure.record import Record
@@ -20,17 +21,17 @@ _RECORD_PAUSE_S: Final = 0.2
 def follow_job(
     client: Client, job_id: str, reporter: Reporter, *, sleep: Callable[[float], None] = time.sleep
 ) -> JobView:
-    """Reports until every run has ended; the job as it stands then.
+    """Reports until every run and every search has ended; the job as it stands then.
 
-    The one run of a plain job is followed event by event; the many of a sweep by their states.
+    The one run of a plain job is followed event by event; the many of a sweep or a search by their states.
     """
     job = client.job(job_id)
-    if len(job.runs) == 1:
+    if len(job.runs) == 1 and not job.searches:
         follow_run(client, job.runs[0], reporter)
         return client.job(job_id)
     before = None
     while True:
-        for line in changes(before, job):
+        for line in (*changes(before, job), *search_news(before, job)):
             reporter.line(line)
         ended = sum(run.state.is_terminal for run in job.runs)
         reporter.at(f"{ended} of {job.run_count} runs", ended / max(1, job.run_count))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cli.client import Client
 from cli.exits import ExitCode, exit_code_of
 from cli.follow import plain, records_of
+from cli.searches import other_runs, search_exit_code, search_lines
 from cli.tables import results_table, run_lines
 from cli.verdict import verdict_block
 from shared.jobs.lifecycle import RunState
@@ -21,6 +22,8 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
+        if self.job.searches:
+            return search_exit_code(self.job, plain(self.records))
         return exit_code_of(self.job.runs, plain(self.records))
 
 
@@ -29,14 +32,20 @@ def settle(client: Client, job: JobView) -> Outcome:
     return Outcome(job, records_of(client, job.runs))
 
 
-def outcome_page(outcome: Outcome) -> Page[RecordView]:
-    """The records as the API lists them."""
+def outcome_page(outcome: Outcome) -> JobView | Page[RecordView]:
+    """The records as the API lists them; of a search the job, which has the answer."""
+    if outcome.job.searches:
+        return outcome.job
     return Page[RecordView](items=tuple(outcome.records))
 
 
 def outcome_lines(outcome: Outcome) -> list[str]:
-    """One run: its verdict block, or how it failed. Several: one line each."""
+    """One run: its verdict block, or how it failed. Several: one line each. A search: its answer and its probes."""
     runs = outcome.job.runs
+    if outcome.job.searches:
+        others = other_runs(outcome.job)
+        rest = results_table(others, plain(outcome.records)) if others else []
+        return [*search_lines(outcome.job), *rest, f"one run in full: inferbench get {runs[0].id}"]
     if len(runs) > 1:
         return [*results_table(runs, plain(outcome.records)), f"one run in full: inferbench get {runs[0].id}"]
     if outcome.records:

@@ -17,6 +17,7 @@ from shared.wire.views import (
     LeaderboardRow,
     LeaderboardView,
     ModelView,
+    PlannedRun,
     PlanView,
     RunView,
 )
@@ -57,13 +58,14 @@ def runs_table(runs: Sequence[RunView]) -> list[str]:
     return table(
         heads,
         (
-            (r.id, r.state, str(r.attempt), r.follower or "-", seconds(r.predicted_s), _point(r.point), _cause(r))
+            (r.id, r.state, str(r.attempt), r.follower or "-", seconds(r.predicted_s), point_text(r.point), _cause(r))
             for r in runs
         ),
     )
 
 
-def _point(point: dict[str, Any]) -> str:
+def point_text(point: dict[str, Any]) -> str:
+    """The sweep's values at a run."""
     return ", ".join(f"{path}={value}" for path, value in point.items()) or "-"
 
 
@@ -81,7 +83,7 @@ def results_table(runs: Sequence[RunView], records: Sequence[Record]) -> list[st
     """One line a run, for jobs of several runs: what was varied and what came of it."""
     by_run = {record.run_id: record for record in records}
     heads = ("RUN", "STATE", "POINT", "P50 MS", "P99 MS", "REQ/S", "ERRORS", "SLO", "VERDICT")
-    return table(heads, ((run.id, run.state, _point(run.point), *_outcome(by_run.get(run.id))) for run in runs))
+    return table(heads, ((run.id, run.state, point_text(run.point), *_outcome(by_run.get(run.id))) for run in runs))
 
 
 def _outcome(record: Record | None) -> tuple[str, ...]:
@@ -98,14 +100,23 @@ def _outcome(record: Record | None) -> tuple[str, ...]:
 
 
 def plan_lines(plan: PlanView) -> list[str]:
-    """What a job would do."""
-    rows = ((str(r.index), str(r.repeat), seconds(r.predicted_s), _point(r.point)) for r in plan.runs)
+    """What a job would do. A search's time is that of as many probes as it may take."""
     groups = len(set(plan.comparability_keys))
     total = (
         f"{plan.name}: {len(plan.runs)} runs in {groups} comparable group{'s' if groups != 1 else ''}, "
         f"predicted {seconds(plan.predicted_s)} in all"
     )
-    return [*table(("RUN", "REPEAT", "PREDICTED", "POINT"), rows), total]
+    heads = ("RUN", "REPEAT", "PREDICTED", "POINT")
+    if not plan.is_upper_bound:
+        return [*table(heads, map(_planned, plan.runs)), total]
+    most = sum(run.most_runs for run in plan.runs)
+    total = f"{plan.name}: at most {most} runs, at most {seconds(plan.predicted_s)} in all; a search ends when it knows"
+    return [*table((*heads, "PROBES"), ((*_planned(r), f"up to {r.most_runs}") for r in plan.runs)), total]
+
+
+def _planned(run: PlannedRun) -> tuple[str, ...]:
+    predicted = seconds(run.predicted_s) if run.most_runs == 1 else f"<= {seconds(run.predicted_s)}"
+    return str(run.index), str(run.repeat), predicted, point_text(run.point)
 
 
 def leaderboard_lines(board: LeaderboardView) -> list[str]:
@@ -210,10 +221,20 @@ def datasets_table(datasets: Sequence[DatasetView]) -> list[str]:
     if not datasets:
         return ["no datasets"]
     rows = (
-        (d.name, str(d.version), "built in" if d.builtin else "uploaded", size(d.size_bytes), d.description or "-")
-        for d in datasets
+        (d.name, str(d.version), d.kind or "-", _origin(d), size(d.size_bytes), _about_dataset(d)) for d in datasets
     )
-    return table(("DATASET", "VERSION", "FROM", "SIZE", "ABOUT"), rows)
+    return table(("DATASET", "VERSION", "KIND", "FROM", "SIZE", "ABOUT"), rows)
+
+
+def _origin(dataset: DatasetView) -> str:
+    if dataset.builtin:
+        return "built in"
+    return "uploaded" if dataset.state == "ready" else dataset.state
+
+
+def _about_dataset(dataset: DatasetView) -> str:
+    trace = "" if dataset.requests is None else f"{dataset.requests} arrivals over {seconds(dataset.span_s or 0.0)}"
+    return "; ".join(part for part in (dataset.detail, dataset.description, trace) if part) or "-"
 
 
 def followers_table(followers: Sequence[FollowerView], now: datetime) -> list[str]:

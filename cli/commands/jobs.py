@@ -67,16 +67,16 @@ def submit(
         job = _submitted(context, client, file, idempotency_key)
         if wait:
             _see_through(client, job, output, cancel_on_interrupt=False)
-        from cli.tables import job_lines
+        from cli.searches import job_report
         from shared.clock import SystemClock
 
-        emit(job, output, lambda: job_lines(job, SystemClock().utc_now()))
+        emit(job, output, lambda: job_report(job, SystemClock().utc_now()))
 
 
 def run(
     context: typer.Context, file: JobFile, idempotency_key: IdempotencyKey = None, output: Output = Format.TABLE
 ) -> None:
-    """Submit a job, watch it, show its verdict.
+    """Submit a job, watch it, show its verdict; of a search, the rate that it found.
 
     Ctrl-C cancels the job. Exit codes: 0 it ran and meets its SLO; 1 it failed; 3 it ran, but its SLO is unmet or
     the measurement invalid; 130 it was cancelled.
@@ -135,9 +135,9 @@ def list_jobs(
 
 
 def get(context: typer.Context, id: AnyId, output: Output = Format.TABLE) -> None:  # noqa: A002 - the word users see
-    """Show a job, or a run and its verdict."""
+    """Show a job and what its searches found, or a run and its verdict."""
     from cli.outcome import run_and_verdict_lines
-    from cli.tables import job_lines
+    from cli.searches import job_report
     from shared.clock import SystemClock
     from shared.jobs.ids import is_run_id
 
@@ -147,7 +147,7 @@ def get(context: typer.Context, id: AnyId, output: Output = Format.TABLE) -> Non
             emit(run_view, output, lambda: run_and_verdict_lines(client, run_view))
         else:
             job = client.job(id)
-            emit(job, output, lambda: job_lines(job, SystemClock().utc_now()))
+            emit(job, output, lambda: job_report(job, SystemClock().utc_now()))
 
 
 def watch(context: typer.Context, id: AnyId, output: Output = Format.TABLE) -> None:  # noqa: A002 - the word users see
@@ -173,14 +173,18 @@ def samples(
     context: typer.Context,
     run_id: RunId,
     to: Annotated[Path | None, typer.Option(help="File to write; RUN.parquet where none is given.")] = None,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Only of this attempt, whatever became of it.")] = None,
 ) -> None:
-    """Download a run's raw samples as Parquet, one row a request."""
+    """Download a run's raw samples as Parquet, one row a request.
+
+    A failed attempt's samples, too, as far as it left them.
+    """
     from cli.downloads import save
 
     with connected(context) as client:
         run_id = _only_run(client, run_id)
         path = to or Path(f"{run_id}.parquet")
-        save(client.samples(run_id), path)
+        save(client.samples(run_id, attempt=attempt), path)
     show([str(path)])
 
 

@@ -30,6 +30,7 @@ IdempotencyKey = Annotated[
         description="Makes a repeated submit return the first one's job. Yours to choose; a UUID will do.",
     ),
 ]
+Attempt = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only of this attempt, whatever became of it.")]
 LastEventId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", pattern=r"^\d{1,18}\.\d{1,18}$", description="Go on behind this event."),

@@ -1,31 +1,68 @@
 """A job's runs, computed from the job alone: the same job always gives the same runs. Pure.
 
-That is what makes a submit safe: once the job is stored, anyone can complete its runs.
+That is what makes a submit safe: once the job is stored, anyone can complete its runs. The same holds for the probes
+of a search: the rate of each is stored in the job before its run is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from leader.manage.story import queued_event
-from leader.perfdb.entities import Job, Run
+from leader.perfdb.entities import Job, Run, Search, SearchProbe
 from model_repo.identity import model_digest
 from shared.jobs import ids
 from shared.jobs.keys import comparability_key
 from shared.jobs.lifecycle import RunStatus
 from shared.jobs.spec import JobSpec, NamedModel, RunSpec
-from shared.jobs.sweep import ExpandedRun, expand
+from shared.jobs.sweep import ExpandedRun, expand, probe_spec
+from shared.jobs.workload import SteadyWorkload, TraceWorkload
 from shared.scheduling.estimate import predicted_s
 from shared.scheduling.needs import needs_of
 from shared.wire.assignment import BlobPin, ModelPin
 
 
 def runs_of(job: Job) -> list[Run]:
-    """All runs of a job, queued, in order."""
-    return [_run(job, expanded) for expanded in expand(JobSpec.model_validate(job.spec))]
+    """All runs of a job that are decided on, queued, in order."""
+    expanded = expand(JobSpec.model_validate(job.spec))
+    first = [_run(job, run, job.created_at) for run in expanded]
+    return first + sorted(_later_probes(job, expanded), key=lambda run: run.index)
 
 
-def _run(job: Job, expanded: ExpandedRun) -> Run:
+def searches_of(runs: Sequence[ExpandedRun], now: datetime) -> tuple[Search, ...]:
+    """The searches that a job begins with its first runs."""
+    return tuple(
+        Search(point=run.index, probes=(SearchProbe(rate_rps=_rate(run.spec), decided_at=now),))
+        for run in runs
+        if run.search
+    )
+
+
+def probe_run_id(job: Job, search: Search, probe: int) -> str:
+    """The id of the run of a search's probe, counted from 0."""
+    later = sum(len(each.probes) - 1 for each in job.searches)
+    return ids.run_id(job.id, probe * (job.run_count - later) + search.point)
+
+
+def _rate(spec: RunSpec) -> float:
+    return spec.workload.rate if isinstance(spec.workload, SteadyWorkload) else 0.0
+
+
+def _later_probes(job: Job, expanded: Sequence[ExpandedRun]) -> Iterator[Run]:
+    for search in job.searches:
+        first = expanded[search.point]
+        if first.search is None:
+            continue
+        for number, probe in enumerate(search.probes[1:], 1):
+            spec = probe_spec(first.spec, first.search, probe.rate_rps)
+            index = number * len(expanded) + search.point
+            yield _run(job, replace(first, index=index, spec=spec), probe.decided_at)
+
+
+def _run(job: Job, expanded: ExpandedRun, at: datetime) -> Run:
     model = model_pin(expanded.spec, job.models)
     dataset = dataset_pin(expanded.spec, job.datasets)
+    trace = trace_pin(expanded.spec, job.datasets)
     spec = pinned(expanded.spec, model)
     run_id = ids.run_id(job.id, expanded.index)
     return Run(
@@ -41,13 +78,16 @@ def _run(job: Job, expanded: ExpandedRun) -> Run:
         spec=spec.model_dump(mode="json"),
         needs=needs_of(spec, {pin.name for pin in job.datasets}),
         predicted_s=predicted_s(spec),
-        comparability_key=comparability_key(spec, model_digest(spec, digest_of(model)), digest_of(dataset)),
+        comparability_key=comparability_key(
+            spec, model_digest(spec, digest_of(model)), digest_of(dataset), digest_of(trace)
+        ),
         model=model,
         dataset=dataset,
+        trace=trace,
         status=RunStatus(),
-        history=(queued_event(run_id, job.created_at),),
-        created_at=job.created_at,
-        updated_at=job.created_at,
+        history=(queued_event(run_id, at),),
+        created_at=at,
+        updated_at=at,
     )
 
 
@@ -69,6 +109,13 @@ def model_pin(spec: RunSpec, pins: Sequence[ModelPin]) -> ModelPin | None:
 def dataset_pin(spec: RunSpec, pins: Sequence[BlobPin]) -> BlobPin | None:
     """The pin of the run's dataset; None for one that followers have built in."""
     return next((pin for pin in pins if pin.name == spec.requests.dataset), None)
+
+
+def trace_pin(spec: RunSpec, pins: Sequence[BlobPin]) -> BlobPin | None:
+    """The pin of the trace that the run replays, if it replays one."""
+    if not isinstance(spec.workload, TraceWorkload):
+        return None
+    return next((pin for pin in pins if pin.name == spec.workload.trace), None)
 
 
 def pinned(spec: RunSpec, pin: ModelPin | None) -> RunSpec:

@@ -10,6 +10,7 @@ from leader.manage.followers import Followers
 from leader.manage.moves import Move, Mover
 from leader.manage.recorder import Recorder, check_record
 from leader.manage.rights import holds, require_current, require_granted
+from leader.manage.searcher import Searcher
 from leader.manage.story import answer_given
 from leader.perfdb.entities import Evidence, Run, StoredArtifact
 from leader.perfdb.protocol import PerfDB
@@ -35,6 +36,7 @@ class Delivery:
         blobs: BlobStore,
         mover: Mover,
         recorder: Recorder,
+        searcher: Searcher,
         followers: Followers,
         clock: Clock,
     ) -> None:
@@ -42,6 +44,7 @@ class Delivery:
         self._blobs = blobs
         self._mover = mover
         self._recorder = recorder
+        self._searcher = searcher
         self._followers = followers
         self._clock = clock
 
@@ -69,7 +72,7 @@ class Delivery:
         return Artifact(kind=kind, sha256=sha256, size_bytes=size_bytes)
 
     async def deliver(self, follower: str, run_id: str, result: Result) -> ResultAnswer:
-        """Evidence first, then the move, then the record: a crash between any two is repaired from the first."""
+        """Evidence, move, record, next probe, in this order: a crash between any two is repaired from what is there."""
         run = await self._db.runs.get(run_id)
         require_granted(run, follower, result.incarnation, result.attempt, result.fence)
         check_record(run, follower, result.attempt, result)
@@ -104,11 +107,14 @@ class Delivery:
     async def _after(self, run: Run) -> None:
         if run.status.state is RunState.QUEUED:
             await self._followers.ring_all()
-        if run.status.state is RunState.SUCCEEDED:
-            try:
+        if not run.status.state.is_terminal:
+            return
+        try:
+            if run.status.state is RunState.SUCCEEDED:
                 await self._recorder.record(run)
-            except Unavailable as error:  # the result is safe; the reconciler derives the record from it
-                log.warning("record.delayed", run_id=run.id, reason=error.detail)
+            await self._searcher.advance(run.job_id)
+        except Unavailable as error:  # the result is safe; the reconciler derives from it what follows
+            log.warning("result.follow_up_delayed", run_id=run.id, reason=error.detail)
 
 
 def ending(run: Run, follower: str, result: Result) -> Move | None:

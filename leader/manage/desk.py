@@ -12,6 +12,7 @@ from leader.manage.delivery import Delivery
 from leader.manage.events import Events
 from leader.manage.followers import Followers
 from leader.manage.moves import Listeners, Mover
+from leader.manage.pins import Pinner
 from leader.manage.policy import LeasePolicy
 from leader.manage.queue import Queue
 from leader.manage.reads import Reads
@@ -19,6 +20,7 @@ from leader.manage.reaper import Reaper
 from leader.manage.reconcile import Reconciler
 from leader.manage.recorder import Recorder
 from leader.manage.roster import Roster
+from leader.manage.searcher import Searcher
 from leader.manage.submit import Submissions
 from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import BlobStore, ModelStore
@@ -82,21 +84,25 @@ def build_desk(
     listeners = Listeners()
     mover = Mover(perfdb.runs, listeners, clock)
     recorder = Recorder(perfdb)
-    reconciler = Reconciler(perfdb, recorder)
     models = ModelRepository(perfdb.models, blobs, clock, max_bytes=max_upload_bytes, in_use=perfdb.runs.needs_model)
     roster = Roster(perfdb.followers, clock)
     followers = Followers(
         perfdb=perfdb, roster=roster, mover=mover, bell=bell, clock=clock, policy=policy, broker_url=broker_url
     )
-    delivery = Delivery(perfdb=perfdb, blobs=blobs, mover=mover, recorder=recorder, followers=followers, clock=clock)
+    searcher = Searcher(perfdb, followers, clock)
+    reconciler = Reconciler(perfdb, recorder, searcher)
+    delivery = Delivery(
+        perfdb=perfdb, blobs=blobs, mover=mover, recorder=recorder, searcher=searcher, followers=followers, clock=clock
+    )
     return Desk(
         perfdb=perfdb,
         submissions=Submissions(
             perfdb=perfdb,
             roster=roster,
-            models=models,
+            pinner=Pinner(models, perfdb.datasets),
             mover=mover,
             reconciler=reconciler,
+            searcher=searcher,
             bell=bell,
             clock=clock,
             policy=policy,

@@ -130,6 +130,7 @@ class Queue:
             spec=RunSpec.model_validate(run.spec),
             model=run.model,
             dataset=run.dataset,
+            trace=run.trace,
         )
 
     async def renew(self, follower: str, run_id: str, call: LeaseCall) -> LeaseAnswer:

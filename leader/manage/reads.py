@@ -4,12 +4,13 @@ import asyncio
 from typing import Final, Literal
 
 from leader.analyze.leaderboard import metric_named, view_of
-from leader.manage.views import counts_of, job_view, run_view
+from leader.manage.views import full_job_view, job_view, run_view
 from leader.perfdb.entities import Job, JobFilter, RecordFilter, Task
 from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import Blob, BlobStore
 from shared.errors import InvalidInput, NotFound
 from shared.jobs import ids
+from shared.jobs.lifecycle import RunState
 from shared.wire.views import JobView, LeaderboardView, Page, RecordView, RunView
 
 MAX_GROUPS: Final = 20
@@ -32,8 +33,7 @@ class Reads:
     async def job(self, job_id: str) -> JobView:
         """With its runs. Raises NotFound."""
         job = await self._db.jobs.get(job_id)
-        runs = await self._db.runs.of_job(job_id)
-        return job_view(job, counts_of(runs), tuple(map(run_view, runs)))
+        return full_job_view(job, await self._db.runs.of_job(job_id))
 
     async def jobs(
         self, wanted: JobFilter, *, state: str | None = None, limit: int = 50, cursor: str | None = None
@@ -75,14 +75,25 @@ class Reads:
         views = tuple(RecordView(run_id=record.run_id, record=record) for record in found[:limit])
         return Page(items=views, next_cursor=views[-1].run_id if len(found) > limit else None)
 
-    async def artifact(self, run_id: str, kind: Literal["samples", "log"]) -> Blob:
-        """The file of the run's last attempt that left one. Raises NotFound."""
+    async def artifact(self, run_id: str, kind: Literal["samples", "log"], *, attempt: int | None = None) -> Blob:
+        """A file of the run: of ``attempt``, or else of the last one that left it, whatever became of the attempt.
+
+        Samples of a run that succeeded are those of its accepted attempt, and no others.
+
+        Raises:
+            NotFound: there is no such run, attempt or file.
+        """
         run = await self._db.runs.get(run_id)
-        for attempt in range(run.status.attempt, 0, -1):
-            files = {file.kind: file for file in await self._db.evidence.artifacts(run_id, attempt)}
+        last, first = run.status.attempt, 1
+        if attempt is not None:
+            last = first = attempt
+        elif kind == "samples" and run.status.state is RunState.SUCCEEDED:
+            first = last
+        for number in range(last, first - 1, -1):
+            files = {file.kind: file for file in await self._db.evidence.artifacts(run_id, number)}
             if kind in files:
                 return await self._blobs.open(files[kind].sha256, kinds=["artifact"])
-        raise NotFound(f"run {run_id} has no {kind} yet")
+        raise NotFound(f"run {run_id} has no {kind} yet" if attempt is None else f"attempt {attempt} left no {kind}")
 
     async def blob_for_follower(self, sha256: str) -> Blob:
         """A model's or dataset's bytes; never another follower's artifacts. Raises NotFound."""

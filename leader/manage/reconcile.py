@@ -1,4 +1,4 @@
-"""Repairs what a crash left half done: runs that a job still lacks, records that a success still lacks."""
+"""Repairs what a crash left half done: runs that a job lacks, records that a success lacks, probes of a search."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import structlog
 
 from leader.manage.blueprint import runs_of
 from leader.manage.recorder import Recorder
+from leader.manage.searcher import Searcher
 from leader.perfdb.entities import Job, Run
 from leader.perfdb.protocol import PerfDB
 from shared.errors import Conflict, InvalidInput, NotFound
@@ -20,9 +21,10 @@ log = structlog.get_logger(__name__)
 class Reconciler:
     """Every step may be repeated, by any leader, at any time."""
 
-    def __init__(self, perfdb: PerfDB, recorder: Recorder) -> None:
+    def __init__(self, perfdb: PerfDB, recorder: Recorder, searcher: Searcher) -> None:
         self._db = perfdb
         self._recorder = recorder
+        self._searcher = searcher
         self._completed: set[str] = set()  # by us, not yet marked; losing it costs a repair that changes nothing
 
     async def complete(self, job: Job, runs: Sequence[Run] | None = None) -> None:
@@ -38,7 +40,8 @@ class Reconciler:
             await self.complete(job)
             log.info("job.completed_after_crash", job_id=job.id)
         await self._mark_completed()
-        return len(jobs) + sum([await self._record(run) for run in await self._db.runs.unrecorded(limit=BATCH)])
+        recorded = sum([await self._record(run) for run in await self._db.runs.unrecorded(limit=BATCH)])
+        return len(jobs) + recorded + await self._searcher.run_once()
 
     async def _mark_completed(self) -> None:
         done = frozenset(self._completed)

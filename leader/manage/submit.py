@@ -1,34 +1,32 @@
 """From a job file to stored runs: plan, submit, cancel."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from leader.broker.protocol import Bell
-from leader.manage.blueprint import runs_of
+from leader.manage.blueprint import runs_of, searches_of
 from leader.manage.moves import Move, Mover
+from leader.manage.pins import Pinner, Pins
 from leader.manage.policy import LeasePolicy
 from leader.manage.reconcile import Reconciler
 from leader.manage.roster import Roster
-from leader.manage.views import counts_of, is_alive, job_view, run_view
+from leader.manage.searcher import Searcher
+from leader.manage.views import full_job_view, is_alive, run_view
 from leader.perfdb.entities import Follower, Job, Run
 from leader.perfdb.protocol import PerfDB
 from model_repo.canonical.describe import describe
-from model_repo.protocol import ModelStore
 from shared.clock import Clock
-from shared.errors import IdempotencyMismatch, NotAvailable, Problem
+from shared.errors import IdempotencyMismatch, NotAvailable, Problem, Unavailable
 from shared.jobs import ids
 from shared.jobs.lifecycle import cancel
-from shared.jobs.spec import GeneratedModel, JobSpec, NamedModel, RunSpec
+from shared.jobs.spec import GeneratedModel, JobSpec, RunSpec
 from shared.jobs.sweep import expand
 from shared.scheduling.refusal import refusals
-from shared.wire.assignment import BlobPin, ModelPin
 from shared.wire.views import JobView, PlannedRun, PlanView, RunView
-
-SYNTHETIC: Final = "synthetic"
-"""Tensors made on the follower: no dataset of this name is ever looked up."""
 
 ArgumentT = TypeVar("ArgumentT")
 ResultT = TypeVar("ResultT")
@@ -43,11 +41,13 @@ class Submitted:
 
 
 @dataclass(frozen=True)
-class Pins:
-    """Everything that a job names by name, fixed by digest."""
+class Prepared:
+    """A job and its first runs as they would be stored, and the followers that could run them."""
 
-    models: tuple[ModelPin, ...]
-    datasets: tuple[BlobPin, ...]
+    job: Job
+    runs: list[Run]
+    most_runs: list[int]  # that may come of each of them: of a search's first probe, all its probes
+    followers: list[Follower]
 
 
 class Submissions:
@@ -58,18 +58,20 @@ class Submissions:
         *,
         perfdb: PerfDB,
         roster: Roster,
-        models: ModelStore,
+        pinner: Pinner,
         mover: Mover,
         reconciler: Reconciler,
+        searcher: Searcher,
         bell: Bell,
         clock: Clock,
         policy: LeasePolicy,
     ) -> None:
         self._db = perfdb
         self._roster = roster
-        self._models = models
+        self._pinner = pinner
         self._mover = mover
         self._reconciler = reconciler
+        self._searcher = searcher
         self._bell = bell
         self._clock = clock
         self._policy = policy
@@ -77,21 +79,32 @@ class Submissions:
     async def plan(self, spec: JobSpec) -> PlanView:
         """The runs that the job would have, and how long they would take. No side effect.
 
+        How many probes a search takes depends on what they find, so its time is an upper bound: of as many as allowed.
+
         Raises:
             InvalidJobFile: the sweep is not valid.
-            NotFound: the model does not exist.
+            NotFound: the model or the trace does not exist.
+            InvalidInput: a trace is named where a dataset is needed, or the reverse.
             NotAvailable: no follower announces what a run needs.
             InvalidModel: a model to be generated does not fit into one file.
         """
-        job, runs, _ = await self._prepared(spec, owner="", key="", body_sha256="")
+        prepared = await self._prepared(spec, owner="", key="", body_sha256="")
         planned = [
-            PlannedRun(index=run.index, repeat=run.repeat, point=run.point, predicted_s=run.predicted_s) for run in runs
+            PlannedRun(
+                index=run.index,
+                repeat=run.repeat,
+                point=run.point,
+                most_runs=most,
+                predicted_s=run.predicted_s * most,
+            )
+            for run, most in zip(prepared.runs, prepared.most_runs, strict=True)
         ]
         return PlanView(
-            name=job.name,
+            name=prepared.job.name,
             runs=tuple(planned),
-            predicted_s=sum(run.predicted_s for run in runs),
-            comparability_keys=tuple(dict.fromkeys(run.comparability_key for run in runs)),
+            predicted_s=sum(run.predicted_s for run in planned),
+            is_upper_bound=any(run.most_runs > 1 for run in planned),
+            comparability_keys=tuple(dict.fromkeys(run.comparability_key for run in prepared.runs)),
         )
 
     async def submit(self, spec: JobSpec, *, owner: str, idempotency_key: str | None, body_sha256: str) -> Submitted:
@@ -107,28 +120,39 @@ class Submissions:
             if earlier is not None:
                 return await self._again(earlier, body_sha256)
         key = idempotency_key or f"unnamed-{secrets.token_hex(16)}"
-        job, runs, followers = await self._prepared(spec, owner=owner, key=key, body_sha256=body_sha256)
-        stored = await self._db.jobs.add(job)
-        if stored.id != job.id:  # the same key came in twice at once
+        prepared = await self._prepared(spec, owner=owner, key=key, body_sha256=body_sha256)
+        stored = await self._db.jobs.add(prepared.job)
+        if stored.id != prepared.job.id:  # the same key came in twice at once
             return await self._again(stored, body_sha256)
-        await self._reconciler.complete(stored, runs)
-        self._ring(followers)
-        return Submitted(job_view(stored, counts_of(runs), tuple(map(run_view, runs))), created=True)
+        await self._reconciler.complete(stored, prepared.runs)
+        self._ring(prepared.followers)
+        return Submitted(full_job_view(stored, prepared.runs), created=True)
 
     async def cancel_job(self, job_id: str) -> JobView:
-        """Cancel every run that has not ended. A job without such runs is returned as it is. Raises NotFound."""
+        """Cancel every run that has not ended, and every search. A job without such is returned as it is.
+
+        The searches end first: a probe that was decided on before is then known, stored and cancelled with the rest.
+
+        Raises:
+            NotFound.
+        """
         job = await self._db.jobs.get(job_id)
-        if not job.complete:
+        if job.searches:
+            await self._db.jobs.end_searches(job_id)
+            job = await self._db.jobs.get(job_id)
+        if not job.complete or job.searches:
             await self._reconciler.complete(job)
         for run in await self._db.runs.of_job(job_id):
             if not run.status.state.is_terminal:
                 await self._cancel(run.id, if_live=True)
-        runs = await self._db.runs.of_job(job_id)
-        return job_view(job, counts_of(runs), tuple(map(run_view, runs)))
+        return full_job_view(job, await self._db.runs.of_job(job_id))
 
     async def cancel_run(self, run_id: str) -> RunView:
-        """Final at once. Raises NotFound, and Conflict where the run has ended."""
-        return run_view(await self._cancel(run_id, if_live=False))
+        """Final at once; a search whose probe it is ends. Raises NotFound, and Conflict where the run has ended."""
+        run = await self._cancel(run_id, if_live=False)
+        with contextlib.suppress(Unavailable):  # it is cancelled; the reconciler ends the search
+            await self._searcher.advance(run.job_id)
+        return run_view(run)
 
     async def _cancel(self, run_id: str, *, if_live: bool) -> Run:
         def decide(run: Run) -> Move | None:
@@ -148,16 +172,14 @@ class Submissions:
             )
         if not earlier.complete:
             await self._reconciler.complete(earlier)
-        runs = await self._db.runs.of_job(earlier.id)
-        return Submitted(job_view(earlier, counts_of(runs), tuple(map(run_view, runs))), created=False)
+        return Submitted(full_job_view(earlier, await self._db.runs.of_job(earlier.id)), created=False)
 
-    async def _prepared(
-        self, spec: JobSpec, *, owner: str, key: str, body_sha256: str
-    ) -> tuple[Job, list[Run], list[Follower]]:
-        """The job and its runs as they would be stored, checked against what exists."""
-        specs = [run.spec for run in await _aside(spec, expand, spec)]
+    async def _prepared(self, spec: JobSpec, *, owner: str, key: str, body_sha256: str) -> Prepared:
+        """The job and its runs, checked against what exists."""
+        expanded = await _aside(spec, expand, spec)
+        specs = [run.spec for run in expanded]
         _refuse_ungenerable(specs)
-        pins = await self._pins(specs)
+        pins = await self._pinner.pins(specs)
         followers = await self._able(specs, pins)
         now = self._clock.utc_now()
         job = Job(
@@ -172,21 +194,11 @@ class Submissions:
             run_count=len(specs),
             models=pins.models,
             datasets=pins.datasets,
+            searches=(searches := searches_of(expanded, now)),
+            searching=bool(searches),
             created_at=now,
         )
-        return job, await _aside(spec, runs_of, job), followers
-
-    async def _pins(self, specs: Sequence[RunSpec]) -> Pins:
-        named = dict.fromkeys((s.model.name, s.model.version) for s in specs if isinstance(s.model, NamedModel))
-        models = [await self._models.pin(name, version) for name, version in named]
-        datasets = dict.fromkeys(spec.requests.dataset for spec in specs if spec.requests.dataset != SYNTHETIC)
-        found = [await self._db.datasets.latest_ready(name) for name in datasets]
-        pins = [
-            BlobPin(name=version.name, version=version.version, sha256=version.sha256, size_bytes=version.size_bytes)
-            for version in found
-            if version is not None
-        ]
-        return Pins(tuple({(pin.name, pin.version): pin for pin in models}.values()), tuple(pins))
+        return Prepared(job, await _aside(spec, runs_of, job), [run.most_runs for run in expanded], followers)
 
     async def _able(self, specs: Sequence[RunSpec], pins: Pins) -> list[Follower]:
         """The followers, of which one at least can run each spec. Refuses only by a list that was read just now."""

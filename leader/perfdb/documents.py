@@ -15,6 +15,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from leader.perfdb.entities import (
     Event,
     Evidence,
@@ -22,6 +24,7 @@ from leader.perfdb.entities import (
     Job,
     LeaderboardEntry,
     Run,
+    Search,
     StoredArtifact,
     StoredRecord,
     Task,
@@ -57,6 +60,8 @@ def to_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+_SEARCHES: Final = TypeAdapter(tuple[Search, ...])
+
 _JOB_PLAIN: Final = (
     "owner", "team", "name", "priority", "idempotency_key", "body_sha256", "run_count",
 )  # fmt: skip
@@ -70,8 +75,19 @@ def job_to_document(job: Job) -> Document:
         "spec": to_json(job.spec),
         "models": to_json([pin.model_dump(mode="json") for pin in job.models]),
         "datasets": to_json([pin.model_dump(mode="json") for pin in job.datasets]),
+        "steps": job.steps,
+        **searching_part(job),
         "complete": int(job.complete),
         "created_at_us": to_us(job.created_at),
+    }
+
+
+def searching_part(job: Job) -> Document:
+    """The fields that a step of a search writes, beside the count of steps, all in one update."""
+    return {
+        "searches": _SEARCHES.dump_json(job.searches).decode(),
+        "searching": int(job.searching),
+        "run_count": job.run_count,
     }
 
 
@@ -82,6 +98,9 @@ def job_from_document(document: Document) -> Job:
         spec=json.loads(document["spec"]),
         models=tuple(ModelPin.model_validate(pin) for pin in json.loads(document["models"])),
         datasets=tuple(BlobPin.model_validate(pin) for pin in json.loads(document["datasets"])),
+        searches=_SEARCHES.validate_json(document.get("searches", "[]")),  # absent before there were searches
+        searching=bool(document.get("searching", 0)),
+        steps=document.get("steps", 0),
         complete=bool(document["complete"]),
         created_at=from_us(document["created_at_us"]),
     )
@@ -127,6 +146,7 @@ def run_to_document(run: Run) -> Document:
         "predicted_s": run.predicted_s,
         "model": _model_pin_to_document(run.model) if run.model else None,
         "dataset": run.dataset.model_dump(mode="json") if run.dataset else None,
+        "trace": run.trace.model_dump(mode="json") if run.trace else None,
         "recorded": int(run.recorded),
         "created_at_us": to_us(run.created_at),
         **moving_part(run),
@@ -174,7 +194,11 @@ def _model_pin_from_document(document: Document) -> ModelPin:
 
 
 def run_from_document(document: Document) -> Run:
-    model, dataset = document["model"], document["dataset"]
+    model, dataset, trace = (
+        document["model"],
+        document["dataset"],
+        document.get("trace"),
+    )  # absent before there were any
     return Run(
         **{name: document[name] for name in _RUN_PLAIN},
         id=document["_id"],
@@ -184,6 +208,7 @@ def run_from_document(document: Document) -> Run:
         predicted_s=float(document["predicted_s"]),
         model=_model_pin_from_document(model) if model else None,
         dataset=BlobPin.model_validate(dataset) if dataset else None,
+        trace=BlobPin.model_validate(trace) if trace else None,
         status=status_from_document(document["status"]),
         follower=document["follower"],
         history=tuple(_history_event(document["_id"], entry) for entry in json.loads(document["history"])),

@@ -9,6 +9,7 @@ from shared.measure.record import Record
 from shared.scheduling.needs import Needs
 from shared.wire.assignment import BlobPin, ModelPin, Result
 from shared.wire.identity import Registration
+from shared.workload.search import Finished, Probe
 
 TERMINAL_EVENT_N = 1_000_000
 """The ``n`` of a run's last event. Under one fence the order is: the leader's claim or requeue (n = 0), the
@@ -38,8 +39,34 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchProbe:
+    """A rate that a search tries. ``judged`` says what came of it, once its run has ended as ``ended``."""
+
+    rate_rps: float
+    decided_at: datetime
+    ended: RunState | None = None
+    judged: Probe | None = None  # None also where the run was cancelled: it says nothing about the rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search at one point of a job: its probes in order, and its end once it has one.
+
+    ``point`` is the index of the run of its first probe.
+    """
+
+    point: int
+    probes: tuple[SearchProbe, ...]
+    end: Finished | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A submitted job. ``pins`` fix every model and dataset that its runs name; ``complete``: all runs are stored."""
+    """A submitted job. ``models`` and ``datasets`` (traces among them) fix by digest what its runs name.
+
+    ``complete``: all runs are stored. ``run_count`` grows while a job searches: the runs of a search are decided on
+    here, one step at a time, and derived from here like all the others. ``steps`` counts these changes.
+    """
 
     id: str
     owner: str
@@ -52,6 +79,9 @@ class Job:
     run_count: int
     models: tuple[ModelPin, ...] = ()
     datasets: tuple[BlobPin, ...] = ()
+    searches: tuple[Search, ...] = ()
+    searching: bool = False  # a search has no end yet, and nobody cancelled it
+    steps: int = 0
     complete: bool = False
     created_at: datetime
 
@@ -75,6 +105,7 @@ class Run:
     comparability_key: str
     model: ModelPin | None = None
     dataset: BlobPin | None = None
+    trace: BlobPin | None = None
     status: RunStatus = field(default_factory=RunStatus)
     follower: str | None = None  # the last to hold it
     history: tuple[Event, ...] = ()

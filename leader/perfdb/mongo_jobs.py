@@ -71,6 +71,23 @@ class MongoJobs:
             found = await select(self._jobs, {"complete": 0}, [("seq", ASCENDING)], limit)
         return [documents.job_from_document(document) for document in found]
 
+    async def step(self, job: Job, stepped: Job) -> bool:
+        where = {"_id": job.id, "searching": 1, "steps": job.steps}
+        update = {"$set": {**documents.searching_part(stepped), "steps": job.steps + 1}}
+        with driver_errors("taking a step of a search"):
+            return (await self._jobs.update_one(where, update)).matched_count == 1
+
+    async def end_searches(self, job_id: str) -> None:
+        where = {"_id": str(job_id), "searching": 1}
+        with driver_errors("ending a job's searches"):
+            await self._jobs.update_one(where, {"$set": {"searching": 0, "complete": 0}})
+
+    async def searching(self, *, after: str, limit: int) -> list[Job]:
+        where = {"searching": 1, "seq": {"$gt": str(after)}}
+        with driver_errors("looking for jobs that search"):
+            found = await select(self._jobs, where, [("seq", ASCENDING)], limit)
+        return [documents.job_from_document(document) for document in found]
+
 
 class MongoRuns:
     """RunStore."""

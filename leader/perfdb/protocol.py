@@ -57,6 +57,21 @@ class JobStore(Protocol):
         """Jobs whose runs may be missing, oldest first."""
         ...
 
+    async def step(self, job: Job, stepped: Job) -> bool:
+        """Compare-and-set: ``stepped``'s searches and run count, one step on from ``job``.
+
+        Happens only where the job still searches and has taken as many steps as ``job``; False where it has not.
+        """
+        ...
+
+    async def end_searches(self, job_id: str) -> None:
+        """No further step; what was decided before is to be completed. A job that does not search stays as it is."""
+        ...
+
+    async def searching(self, *, after: str, limit: int) -> list[Job]:
+        """Jobs that search, with ids above ``after``, oldest first."""
+        ...
+
 
 class RunStore(Protocol):
     """Runs. ``move`` is the only way to change a status."""

@@ -38,6 +38,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     JOBS: (
         IndexModel([("owner", _UP), ("idempotency_key", _UP)], name="idempotency", unique=True),
         IndexModel([("complete", _UP), ("seq", _UP)], name="incomplete"),
+        IndexModel([("searching", _UP), ("seq", _UP)], name="searching"),
         IndexModel([("seq", _DOWN)], name="newest"),
         IndexModel([("team", _UP), ("seq", _DOWN)], name="team"),
         IndexModel([("name", _UP), ("seq", _DOWN)], name="name"),

@@ -24,6 +24,9 @@ COMPARED_SECTIONS: Final = frozenset({"service", "collect", "slo", "requires"})
 _NOT_TASK: Final = {"workload": frozenset({"seed"})}
 """A seed draws one sample of the same arrival process; repeats differ in nothing else."""
 
+_CAME_LATER: Final = {"workload": {"think_time": "0s", "max_in_flight": None}}
+"""What every run had before a key existed: left out where it says no more, so that stored records keep their keys."""
+
 _NOT_CONFIGURATION: Final = frozenset({"ready_timeout"})
 """A limit on the start that leaves no trace in what is measured."""
 
@@ -34,7 +37,9 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def comparability_key(spec: RunSpec, model_digest: str | None, dataset_digest: str | None) -> str:
+def comparability_key(
+    spec: RunSpec, model_digest: str | None, dataset_digest: str | None, trace_digest: str | None = None
+) -> str:
     """Digest of the task: equal for records that may be ranked together.
 
     Args:
@@ -42,18 +47,23 @@ def comparability_key(spec: RunSpec, model_digest: str | None, dataset_digest: s
         model_digest: SHA-256 of a registered model's bytes; of a generated model, the digest of its spec and of the
             generator's version (None: the spec alone tells them apart).
         dataset_digest: SHA-256 of an uploaded dataset's bytes; None for a built-in or synthetic one.
+        trace_digest: SHA-256 of the bytes of the trace that is replayed; None where none is.
 
     Raises:
         ValueError: a registered model without a digest: its name alone does not say what was served.
     """
-    task = task_of(spec, model_digest, dataset_digest)
+    task = task_of(spec, model_digest, dataset_digest, trace_digest)
     task["model"].pop("name", None)  # the same bytes under two names are the same model
     if dataset_digest is not None:
         del task["requests"]["dataset"]
+    if trace_digest is not None:
+        del task["workload"]["trace"]
     return digest_of(task)
 
 
-def task_of(spec: RunSpec, model_digest: str | None, dataset_digest: str | None) -> dict[str, Any]:
+def task_of(
+    spec: RunSpec, model_digest: str | None, dataset_digest: str | None, trace_digest: str | None = None
+) -> dict[str, Any]:
     """What the comparability key covers, for people to read; names stand beside the digests that count.
 
     Raises:
@@ -63,6 +73,8 @@ def task_of(spec: RunSpec, model_digest: str | None, dataset_digest: str | None)
     task = {name: dumped[name] for name in sorted(TASK_SECTIONS)}
     for section, ignored in _NOT_TASK.items():
         task[section] = {key: value for key, value in task[section].items() if key not in ignored}
+    for section, usual in _CAME_LATER.items():
+        task[section] = {key: value for key, value in task[section].items() if key not in usual or value != usual[key]}
     if isinstance(spec.model, NamedModel):
         if model_digest is None:
             raise ValueError(f"model {spec.model.name!r} has no digest yet, so nothing can be compared with it")
@@ -71,6 +83,8 @@ def task_of(spec: RunSpec, model_digest: str | None, dataset_digest: str | None)
         task["model"] = {**task["model"], "sha256": model_digest}
     if dataset_digest is not None:
         task["requests"] = {**task["requests"], "sha256": dataset_digest}
+    if trace_digest is not None:
+        task["workload"] = {**task["workload"], "sha256": trace_digest}
     return {"schema": API_VERSION, **task}
 
 

@@ -6,6 +6,9 @@ which a store or a client keeps the keys of a mapping. Values are taken in the o
 Repeats are interleaved: every point of repeat 0, then every point of repeat 1, and so on, so that a drift of the
 machine does not fall on one point alone. Repeat r of a point has the same configuration with ``workload.seed`` + r:
 its arrivals are another draw from the same law, and its comparability key, which ignores the seed, is the same.
+
+A search is expanded to its first probe. What came of a probe decides on the next one, so the others follow while the
+job runs: probe k of the run with index p has the index k * n + p, where n is how many runs the job starts with.
 """
 
 import copy
@@ -22,7 +25,10 @@ from shared.errors import InvalidJobFile
 from shared.jobs import schema
 from shared.jobs.diagnosis import Fault, faults_of, nearest, placed, show
 from shared.jobs.section import Loc, path_of
+from shared.jobs.slo import SloSpec
 from shared.jobs.spec import MAX_SEED, JobSpec, RunSpec, SweepValue
+from shared.jobs.workload import SearchWorkload
+from shared.workload.search import NextProbe, next_step, probe_workload
 
 MAX_RUNS: Final = 1_000
 """Most runs of one job."""
@@ -37,12 +43,26 @@ _Failed = dict[tuple[str, int], bool]
 
 @dataclass(frozen=True, kw_only=True)
 class ExpandedRun:
-    """One run of a job. ``point`` holds the sweep's values at it; ``index`` counts from 0 in the order of queueing."""
+    """One run of a job. ``point`` holds the sweep's values at it; ``index`` counts from 0 in the order of queueing.
+
+    ``search``: what the run is the first probe of, if it is one; its ``spec`` is that probe's.
+    """
 
     index: int
     repeat: int
     point: Point
     spec: RunSpec
+    search: SearchWorkload | None = None
+
+    @property
+    def most_runs(self) -> int:
+        """How many runs may come of it: a search's probes, or the one."""
+        return self.search.probes if self.search else 1
+
+
+def probe_spec(spec: RunSpec, search: SearchWorkload, rate_rps: float) -> RunSpec:
+    """The run of a search's probe at one rate: an ordinary one, with the search's limits."""
+    return spec.model_copy(update={"workload": probe_workload(search, rate_rps), "slo": search.slo})
 
 
 def expand(job: JobSpec) -> list[ExpandedRun]:
@@ -66,11 +86,25 @@ def try_expand(job: JobSpec) -> tuple[list[ExpandedRun], list[Fault]]:
     specs, failures = _validated(job, points) if job.sweep else ([_without_sweep(job)], [])
     if faults := [*_repetitions(job.sweep), *_point_faults(failures, points, job.sweep)]:
         return [], faults
-    return [
-        ExpandedRun(index=repeat * len(points) + at, repeat=repeat, point=point, spec=_reseeded(spec, repeat))
+    runs = [
+        _expanded(
+            ExpandedRun(index=repeat * len(points) + at, repeat=repeat, point=point, spec=_reseeded(spec, repeat))
+        )
         for repeat in range(job.repeats)
         for at, (point, spec) in enumerate(zip(points, specs, strict=True))
-    ], []
+    ]
+    faults = list(_search_faults(runs, job.slo))
+    return ([], faults) if faults else (runs, [])
+
+
+def _expanded(run: ExpandedRun) -> ExpandedRun:
+    """The run; of a search, its first probe."""
+    search = run.spec.workload
+    if not isinstance(search, SearchWorkload):
+        return run
+    first = next_step(search, ())
+    rate_rps = first.rate_rps if isinstance(first, NextProbe) else search.start_rate
+    return replace(run, spec=probe_spec(run.spec, search, rate_rps), search=search)
 
 
 def sweep_faults(sweep: Sweep, repeats: int) -> list[Fault]:
@@ -144,6 +178,16 @@ def _size_faults(sweep: Sweep, repeats: int) -> Iterator[Fault]:
         )
         loc: Loc = ("sweep",) if sweep else ("repeats",)
         yield Fault(loc, f"{times} are too many for one job", f"{points * repeats}", f"at most {MAX_RUNS:,} runs")
+
+
+def _search_faults(runs: Sequence[ExpandedRun], slo: SloSpec | None) -> Iterator[Fault]:
+    if any(run.search and slo not in (None, run.search.slo) for run in runs):
+        yield Fault(("slo",), "a search has its limits in workload.slo, and its probes no others; leave this out")
+    most = sum(run.most_runs for run in runs)
+    if most > MAX_RUNS:
+        searches = sum(run.search is not None for run in runs)
+        message = f"{searches:,} searches may take {most:,} runs, too many for one job"
+        yield Fault(("workload",), message, f"{most}", f"at most {MAX_RUNS:,} runs")
 
 
 def _points(sweep: Sweep) -> Iterator[Point]:

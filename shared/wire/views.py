@@ -1,7 +1,7 @@
 """What the API shows: the response models of the leader, parsed by the command line."""
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,7 @@ from shared.errors import Problem
 from shared.jobs.lifecycle import Cause, RunState
 from shared.measure.record import Record
 from shared.wire.identity import Capabilities, Inventory, Slot
+from shared.workload.search import ProbeOutcome
 
 
 class View(BaseModel):
@@ -51,8 +52,38 @@ class RunView(View):
     links: dict[str, str] = Field(default_factory=dict)
 
 
+class ProbeView(View):
+    """A rate that a search tries. ``outcome`` is None until its run has ended, and where it was cancelled."""
+
+    run_id: str
+    rate_rps: float
+    outcome: ProbeOutcome | None = None
+    reason: str = ""
+
+
+class SearchView(View):
+    """A search for the highest rate that meets the limits, at one point of a job.
+
+    ``rate_rps`` is that rate, once it is found. The true limit is believed to lie between ``low_rps`` and
+    ``high_rps``; None leaves that side open. A search that was cancelled has no answer.
+    """
+
+    repeat: int = 0
+    point: dict[str, Any] = Field(default_factory=dict)
+    state: Literal["searching", "found", "not-found", "cancelled"]
+    rate_rps: float | None = None
+    low_rps: float | None = None
+    high_rps: float | None = None
+    reason: str = ""
+    probes: tuple[ProbeView, ...]
+
+
 class JobView(View):
-    """A job with the states of its runs counted. ``state``: queued, running, succeeded, failed or cancelled."""
+    """A job with the states of its runs counted. ``state``: queued, running, succeeded, failed or cancelled.
+
+    While a job searches, ``run_count`` grows, and the job is running even where no run is at the moment. A failed
+    probe of a search that found its rate does not make the job a failed one.
+    """
 
     id: str
     name: str
@@ -65,6 +96,7 @@ class JobView(View):
     created_at: datetime
     spec: dict[str, Any]
     runs: tuple[RunView, ...] = ()
+    searches: tuple[SearchView, ...] = ()  # where the runs are given, too
     links: dict[str, str] = Field(default_factory=dict)
 
 
@@ -79,20 +111,22 @@ class Page(View, Generic[ItemT]):
 
 
 class PlannedRun(View):
-    """A run that a job would have."""
+    """A run that a job would have; or a search, which takes up to ``most_runs``, ``predicted_s`` in all."""
 
     index: int
     repeat: int
     point: dict[str, Any]
+    most_runs: int = 1
     predicted_s: float
 
 
 class PlanView(View):
-    """What a job would do, without doing it."""
+    """What a job would do, without doing it. ``is_upper_bound``: it searches, and may need fewer probes."""
 
     name: str
     runs: tuple[PlannedRun, ...]
     predicted_s: float
+    is_upper_bound: bool = False
     comparability_keys: tuple[str, ...]
 
 
@@ -156,12 +190,23 @@ class ModelView(View):
     created_at: datetime
 
 
+DatasetKind = Literal["dataset", "trace"]
+
+
 class DatasetView(View):
-    """A dataset; built-in ones have no bytes in the store."""
+    """A dataset or a trace; built-in ones have no bytes in the store.
+
+    ``kind`` follows from the bytes, so it is None until they are there. ``requests`` and ``span_s`` are a trace's.
+    """
 
     name: str
     version: int
     builtin: bool
+    kind: DatasetKind | None = None
+    state: str = "ready"
+    detail: str | None = None
+    requests: int | None = None
+    span_s: float | None = None  # from the first arrival to the last
     sha256: str | None = None
     size_bytes: int | None = None
     description: str = ""

@@ -1,4 +1,4 @@
-"""Datasets: register, upload, list, download."""
+"""Datasets and traces: register, upload, list, download."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
@@ -23,7 +23,7 @@ async def register_dataset(desk: DeskParts, new: NewDataset) -> DatasetView:
 
 @router.put("/{name}/versions/{version}/content", name="uploadDataset", responses={409: {}})
 async def upload_dataset(leader: LeaderParts, request: Request, name: NamePath, version: VersionPath) -> DatasetView:
-    """The bytes: one Parquet file with the columns name, data and label."""
+    """The bytes: of a dataset one Parquet file with the columns name, data and label; of a trace CSV or JSON lines."""
     content = bodies.chunks(request, leader.settings.max_model_bytes)
     return await leader.desk.datasets.upload(name, version, content)
 
@@ -38,9 +38,10 @@ async def list_datasets(desk: DeskParts, limit: Limit = 50, cursor: Cursor = Non
     "/{name}/versions/{version}/content",
     name="downloadDataset",
     response_class=StreamingResponse,
-    responses={200: {"content": {files.PARQUET: {}}}, 409: {}},
+    responses={200: {"content": {files.PARQUET: {}, files.TEXT: {}}}, 409: {}},
 )
 async def download_dataset(desk: DeskParts, name: NamePath, version: VersionPath) -> StreamingResponse:
     """The bytes of a ready version."""
-    blob = await desk.datasets.open(name, version)
-    return files.file_response(blob, media_type=files.PARQUET, filename=f"{name}-{version}.parquet")
+    stored = await desk.datasets.open(name, version)
+    media_type, ending = (files.TEXT, "txt") if stored.kind == "trace" else (files.PARQUET, "parquet")
+    return files.file_response(stored.blob, media_type=media_type, filename=f"{name}-{version}.{ending}")

@@ -6,7 +6,7 @@ from starlette.responses import StreamingResponse
 from leader.api import files, sse
 from leader.api.context import DeskParts, LeaderParts
 from leader.api.guard import GuardedRoute
-from leader.api.parameters import LastEventId, RunId
+from leader.api.parameters import Attempt, LastEventId, RunId
 from shared.wire.views import RecordView, RunView
 
 router = APIRouter(prefix="/api/v1/runs/{run_id}", route_class=GuardedRoute, tags=["runs"])
@@ -55,9 +55,9 @@ async def get_run_log(desk: DeskParts, run_id: RunId) -> StreamingResponse:
     response_class=StreamingResponse,
     responses={200: {"content": {files.PARQUET: {}}}},
 )
-async def get_run_samples(desk: DeskParts, run_id: RunId) -> StreamingResponse:
-    """Every request of the run as a row of a Parquet file."""
-    samples = await desk.reads.artifact(run_id, "samples")
+async def get_run_samples(desk: DeskParts, run_id: RunId, attempt: Attempt = None) -> StreamingResponse:
+    """Every request of the run as a row of a Parquet file; of a failed attempt, too, as far as it left them."""
+    samples = await desk.reads.artifact(run_id, "samples", attempt=attempt)
     return files.file_response(samples, media_type=files.PARQUET, filename=f"{run_id}.parquet")
 
 

@@ -29,6 +29,7 @@ BASES: dict[str, dict[str, Any]] = {
         "workload": {"pattern": "closed"},
         "network": {},
     },
+    "trace": {"model": {"generate": {"family": "fc"}}, "workload": {"pattern": "trace", "trace": "monday"}},
     "named": {
         "model": {"name": "m", "version": 1},
         "requests": {"dataset": "images"},
@@ -58,6 +59,10 @@ MATTERS: dict[str, Any] = {
     "workload.request_timeout": "1s",
     "workload.concurrency": 4,
     "workload.rate": 6,
+    "workload.think_time": "1ms",
+    "workload.max_in_flight": 8,
+    "workload.trace": "another",
+    "workload.speed": 2,
     "network.delay_ms": 1,
     "network.jitter_ms": 1,
     "network.rate_mbit": 1,
@@ -86,6 +91,10 @@ DOES_NOT_MATTER: dict[str, Any] = {
     "slo.p99_ms": 1,
     "slo.error_rate": 1,
     "slo.throughput_rps": 1,
+    "slo.p999_ms": 1,
+    "slo.good_share": 0.9,
+    "slo.request": {"response_ms": 5},
+    "collect.kernel_timestamps": True,
     "requires.device": "cpu",
     "requires.labels": {"zone": "a"},
 }
@@ -173,6 +182,15 @@ def test_the_bytes_of_model_and_dataset_decide_and_not_their_names() -> None:
     assert key != comparability_key(spec, "b" * 64, DIGEST)
     assert key != comparability_key(spec, DIGEST, "b" * 64)
     assert key == comparability_key(renamed, DIGEST, DIGEST)
+
+
+def test_the_bytes_of_a_trace_decide_and_not_its_name() -> None:
+    """As with a dataset; a trace by its name alone is another task than one by its bytes."""
+    spec, renamed = RunSpec.model_validate(BASES["trace"]), changed(BASES["trace"], "workload.trace", "copy")
+    key = comparability_key(spec, None, None, DIGEST)
+    assert key == comparability_key(renamed, None, None, DIGEST)
+    assert len({key, comparability_key(spec, None, None, "b" * 64), key_of(spec)}) == 3
+    assert task_of(spec, None, None, DIGEST)["workload"].items() >= {"trace": "monday", "sha256": DIGEST}.items()
 
 
 def test_a_registered_model_without_digest_has_no_key() -> None:
