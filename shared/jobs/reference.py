@@ -13,6 +13,8 @@ from shared.jobs import schema
 from shared.jobs.document import MAX_JOB_FILE_BYTES
 from shared.jobs.schema import Node
 from shared.jobs.sweep import MAX_RUNS
+from shared.jobs.workload import MAX_PLANNED_REQUESTS
+from shared.workload.trace_columns import COLUMNS
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 
@@ -44,10 +46,20 @@ asks for it: `network.delay_ms` may be swept under `network: none`.
 
 """
 
+_TRACES: Final = f"""\
+## What a trace may hold
+
+A trace for `pattern: trace` is UTF-8 text: CSV with a header, or JSON lines if it begins with a brace. It has at most
+{MAX_PLANNED_REQUESTS:,} rows in the order of their arrival; other columns are not looked at. The first of these columns
+that the file has is taken. It holds numbers of at least 0, or dates and times such as
+`2024-05-10 00:00:00.009930+00:00`, with up to nine decimals; without a zone they are taken as UTC. The first row is
+the trace's zero, so it does not matter whether a column counts from the start of the recording or from 1970.
+"""
+
 
 def reference_page() -> str:
     """The page, as Markdown."""
-    return _HEAD + "\n".join(_sections()) + "\n" + "\n".join(_sweepable())
+    return _HEAD + "\n".join(_sections()) + "\n" + "\n".join([*_trace_columns(), *_sweepable()])
 
 
 def schema_file() -> str:
@@ -121,6 +133,15 @@ def _text(docstring: str) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def _trace_columns() -> Iterator[str]:
+    yield _TRACES
+    yield "| column | a number counts | in | known from |"
+    yield "|---|---|---|---|"
+    for column in COLUMNS:
+        yield f"| `{column.name}` | {column.unit} | {' and '.join(column.kinds)} | {column.known_from} |"
+    yield ""
 
 
 def _sweepable() -> Iterator[str]:

@@ -62,7 +62,7 @@ class WorkloadSection(Section):
         planned = self.planned_requests()
         if planned > MAX_PLANNED_REQUESTS:
             most = f"at most {MAX_PLANNED_REQUESTS:,} can be planned"
-            yield Contradiction((self._rate_key(),), f"rate x (warmup + duration) is {planned:,.0f} requests; {most}")
+            yield Contradiction((self._rate_key(),), f"the plan would hold {planned:,.0f} requests; {most}")
 
     def _rate_key(self) -> str:
         return "rate"

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.jobs.spec import RunSpec
-from shared.jobs.workload import SearchWorkload
 
 SETUP_S: Final[Mapping[str, float]] = {
     "onnxruntime": 2.0,
@@ -29,7 +28,6 @@ _NS_PER_S: Final = 1e9
 
 
 def predicted_s(spec: RunSpec, setup_s: Mapping[str, float] = SETUP_S) -> float:
-    """Seconds that a follower's slot will be taken by the run; for a search, by as many probes as it may make."""
+    """Seconds that a follower's slot will be taken by the run."""
     window_s = (spec.workload.warmup + spec.workload.duration) / _NS_PER_S
-    runs = spec.workload.probes if isinstance(spec.workload, SearchWorkload) else 1
-    return runs * (setup_s[spec.service.platform] + window_s + COLLECTION_S)
+    return setup_s[spec.service.platform] + window_s + COLLECTION_S

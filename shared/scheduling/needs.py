@@ -6,7 +6,6 @@ from typing import NamedTuple
 from shared.jobs.network import NetworkLink
 from shared.jobs.section import path_of
 from shared.jobs.spec import GeneratedModel, RunSpec
-from shared.jobs.workload import SearchWorkload
 
 CUSTOM_NETWORK = "custom"
 """What a follower announces under networks if it can shape a link given by its numbers."""
@@ -35,15 +34,10 @@ def _needs(spec: RunSpec, uploaded_datasets: Collection[str]) -> Iterator[Need]:
     yield from _pipeline_needs(spec)
     if spec.requests.dataset not in uploaded_datasets:
         yield Need("requests.dataset", spec.requests.dataset)
-    yield Need("workload.pattern", _planned_pattern(spec))
+    yield Need("workload.pattern", spec.workload.pattern)
     yield Need("network", CUSTOM_NETWORK if isinstance(spec.network, NetworkLink) else spec.network)
     for label, value in spec.requires.labels.items():
         yield Need(f"requires.labels.{label}", value)
-
-
-def _planned_pattern(spec: RunSpec) -> str:
-    """The pattern that a follower has to plan: a search's probes have one of their own."""
-    return spec.workload.arrivals if isinstance(spec.workload, SearchWorkload) else spec.workload.pattern
 
 
 def _pipeline_needs(spec: RunSpec) -> Iterator[Need]:

@@ -69,6 +69,78 @@ WRONG: dict[str, str | bytes] = {
         model: {name: resnet50}
         workload: {pattern: constant, rate: 1000000, duration: 1h}
         """,
+    "bursts that never end and are none": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: mmpp, rate: 5, burst_ratio: 1, burst_share: 1.0, burst_length: 2h}
+        """,
+    "bursts shorter than any": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: mmpp, rate: 5, burst_ratio: 4, burst_share: 0.5, burst_length: 1us, duration: 1m}
+        """,
+    "a ramp from nothing": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: ramp, from_rate: 0, to_rate: 1000000, arrivals: random, duration: 1h}
+        """,
+    "a ramp that ends too high": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: ramp, from_rate: 1, to_rate: 10000, arrivals: constant, duration: 1h}
+        """,
+    "steps without a rate": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: step, rates: [], max_in_flight: 0}
+        sweep: {workload.rates: [[1, 2], [2, 1]]}
+        """,
+    "a spike outside the window": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: spike, rate: 5, spike_rate: 50, spike_at: 8s, spike_duration: 5s, duration: 10s}
+        """,
+    "a swing below zero, and gaps that vary too much": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: sine, rate: 5, amplitude: 1.5, period: 0s}
+        sweep: {workload.amplitude: [0.5, 2], workload.cv: [2]}
+        """,
+    "gaps of no known spread": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: gamma, rate: 5, cv: 0}
+        """,
+    "a trace by its file instead of its name, and backwards": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: trace, trace: ./Traces/june.csv, speed: -1}
+        """,
+    "offline with a rate and without a number": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: offline, rate: 5}
+        """,
+    "MLPerf's scenarios with each other's keys": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: mlperf, scenario: server, requests: 10}
+        """,
+    "MLPerf's multi-stream with one sample in a query": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: mlperf, scenario: multi-stream}
+        """,
+    "a search without a limit, that starts above its end": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: search, slo: {}, start_rate: 200, max_rate: 100}
+        """,
+    "a search with a limit in the wrong place, and more probes than it may have": """\
+        name: demo
+        model: {name: resnet50}
+        workload: {pattern: search, p99_ms: 50, slo: {p99: 50}, probes: 11, precision: 0}
+        """,
     "the keys of another pattern": """\
         name: demo
         model: {name: resnet50, generate: {family: fc, heads: 4}}
