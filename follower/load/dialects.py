@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 from follower.load.codec import Codec
-from follower.load.encode import HEADER_LENGTH, Array, InputTensor, decode_infer, encode_infer
+from follower.load.encode import HEADER_LENGTH, Array, InputTensor, authority, decode_infer, encode_infer
+from follower.load.http2.client import GrpcCodec, request_block
+from follower.load.infer_message import decode_infer_message, encode_infer_message
 from follower.load.protocol import Target
 from follower.load.response import ResponseReader
 
@@ -46,4 +48,17 @@ class HttpDialect:
         return ResponseReader(keep_body=keep_body)
 
 
-DIALECTS: Final[Mapping[Literal["http", "grpc"], Dialect]] = {"http": HttpDialect()}
+class GrpcDialect:
+    """Open Inference Protocol v2 as unary gRPC calls over HTTP/2, unencrypted and with prior knowledge."""
+
+    def encode(self, target: Target, inputs: Sequence[InputTensor]) -> bytes:
+        return encode_infer_message(target.model_name, inputs)
+
+    def decode(self, codec: Codec) -> dict[str, Array]:
+        return decode_infer_message(codec.body)
+
+    def codec(self, target: Target, *, keep_body: bool) -> Codec:
+        return GrpcCodec(request_block(authority(target).encode(), target.path.encode()), keep_body=keep_body)
+
+
+DIALECTS: Final[Mapping[Literal["http", "grpc"], Dialect]] = {"http": HttpDialect(), "grpc": GrpcDialect()}
