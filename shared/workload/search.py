@@ -9,10 +9,13 @@ What each outcome does:
 * ``met`` raises the lower end, ``missed`` lowers the upper end. An overloaded server's completed rate is an upper end,
   too: no rate above it is steady.
 * ``client-limited`` lowers the upper end, and the result says that the generator was the limit.
-* ``undecided`` (too few requests to tell) splits the bracket; a part no wider than ``precision`` is not probed.
+* ``undecided`` says that noise hides on which side of the limit the rate lies. Where something was measured, the
+  probe leans to a side, and the search goes on as if that were sure: so it closes in on the limit through the noise,
+  and a wrong turn costs no more than the noise is wide. Without a measured figure the rate splits the bracket.
 * ``failed`` is tried once more; then the search ends.
 
-So it stops on the interval: when no part of the bracket is wider than ``precision``, or when the probes are used up.
+It stops on the interval: when no part of the bracket is wider than ``precision``, or when the probes are used up. The
+answer is the best estimate; the interval around it counts sure outcomes only.
 """
 
 import math
@@ -47,12 +50,17 @@ _ROUNDING: Final = 1e-9  # of a quotient of two floats
 
 @dataclass(frozen=True)
 class Probe:
-    """What one rate came to. ``capacity_rps``: what the server completed per second, where it was overloaded."""
+    """What one rate came to.
+
+    ``capacity_rps``: what the server completed per second, where it was overloaded. ``leans``: to which side the
+    measured figures of an undecided probe point, where there are any.
+    """
 
     rate_rps: float
     outcome: ProbeOutcome
     reason: str = ""
     capacity_rps: float | None = None
+    leans: Literal["met", "missed"] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,9 @@ class NextProbe:
 class Finished:
     """The end of a search.
 
-    ``rate_rps`` is the highest rate that was seen to meet the limits, below every rate that was not; None where there
-    is none. The true limit is believed to lie in [low_rps, high_rps]; None leaves that side open.
+    ``rate_rps`` is the highest rate whose measured figures keep the limits, below every rate whose do not; None where
+    there is none. The true limit is believed to lie in [low_rps, high_rps], between outcomes that are sure; None
+    leaves that side open.
     """
 
     rate_rps: float | None
@@ -83,7 +92,9 @@ class _Bracket:
     low: Probe | None  # the highest that met, below every upper end
     high: Probe | None  # the lowest that did not
     high_rps: float | None  # its rate, or less: a capacity
-    undecided: tuple[float, ...]  # ascending, between the two
+    undecided: tuple[float, ...]  # ascending, between the two; they lean to no side
+    sure_low_rps: float | None  # the same ends without the probes that only lean
+    sure_high_rps: float | None
 
     @property
     def low_rps(self) -> float | None:
@@ -131,45 +142,89 @@ def probe_of(record: Record) -> Probe:
     asked = record.spec.get("workload", {}).get("rate", rate_rps)
     if asked is None:
         raise ValueError(f"run {record.run_id} offered no rate, so it is no probe of one")
-    outcome, reason = _judged(record, float(asked))
-    return Probe(float(asked), outcome, reason, record.verdict.capacity_rps if outcome == "missed" else None)
+    outcome, reason, open_checks = _judged(record, float(asked))
+    return Probe(
+        float(asked),
+        outcome,
+        reason,
+        capacity_rps=record.verdict.capacity_rps if outcome == "missed" else None,
+        leans=_leaning(open_checks) if outcome == "undecided" else None,
+    )
 
 
-def _judged(record: Record, rate_rps: float) -> tuple[ProbeOutcome, str]:
-    """A least throughput above the offered rate says nothing about the server, so it does not count here."""
+def _judged(record: Record, rate_rps: float) -> tuple[ProbeOutcome, str, list[SloCheck]]:
+    """Outcome, reason, and the limits that could not be told.
+
+    A least throughput above the offered rate says nothing about the server, so it does not count here.
+    """
     verdict = record.verdict
     why = "; ".join(verdict.reasons)
     if record.error_rate >= 1:
-        return "missed", why or "every request failed"
+        return "missed", why or "every request failed", []
     if verdict.kind == "invalid":
-        return "failed", why
+        return "failed", why, []
     if verdict.kind == "client-limited":
-        return "client-limited", why
+        return "client-limited", why, []
     if verdict.kind == "overloaded":
-        return "missed", why
+        return "missed", why, []
     checks = [check for check in record.slo if check.limit != "throughput_rps" or check.allowed <= rate_rps]
-    missed, open_ = ([check for check in checks if check.met is met] for met in (False, None))
-    outcome: ProbeOutcome = "missed" if missed else "undecided" if open_ or not record.slo else "met"
-    return outcome, "; ".join(map(_told, missed or open_ or checks)) or "no limit applies at this rate"
+    missed, unsure = ([check for check in checks if check.met is met] for met in (False, None))
+    outcome: ProbeOutcome = "missed" if missed else "undecided" if unsure or not record.slo else "met"
+    return outcome, "; ".join(map(_told, missed or unsure or checks)) or "no limit applies at this rate", unsure
+
+
+def _leaning(checks: Sequence[SloCheck]) -> Literal["met", "missed"] | None:
+    """To which side the measured percentiles of limits that could not be told point; None where one has none."""
+    measured = [(check.measured, check.allowed) for check in checks if check.measured is not None]
+    if any(value > allowed for value, allowed in measured):
+        return "missed"
+    return "met" if measured and len(measured) == len(checks) else None
 
 
 def _told(check: SloCheck) -> str:
     if check.measured is None:
         return f"{check.limit}: {check.reason or 'not available'} (limit {check.allowed:g})"
-    return f"{check.limit} {check.measured:.4g} (limit {check.allowed:g})"
+    doubt = ", too close to tell" if check.met is None else ""
+    return f"{check.limit} {check.measured:.4g} (limit {check.allowed:g}{doubt})"
 
 
 def _bracket_of(probes: Sequence[Probe]) -> _Bracket:
-    """A rate that met above one that did not is left out: the limit is below both."""
-    above = [probe for probe in probes if probe.outcome in ("missed", "client-limited")]
+    """First from the probes that are sure; those that lean count between their ends only."""
+    sure = _ends([(probe, probe.outcome) for probe in probes])
+    between = [probe for probe in probes if sure.floor < probe.rate_rps < (sure.high_rps or math.inf)]
+    known = [(probe, probe.outcome) for probe in probes]
+    ends = _ends([*known, *((probe, probe.leans) for probe in between if probe.outcome == "undecided")])
+    undecided = {probe.rate_rps for probe in between if probe.outcome == "undecided" and probe.leans is None}
+    return _Bracket(
+        low=ends.low,
+        high=ends.high,
+        high_rps=ends.high_rps,
+        undecided=tuple(sorted(rate for rate in undecided if ends.floor < rate < (ends.high_rps or math.inf))),
+        sure_low_rps=sure.low.rate_rps if sure.low else None,
+        sure_high_rps=sure.high_rps,
+    )
+
+
+@dataclass(frozen=True)
+class _Ends:
+    low: Probe | None
+    high: Probe | None
+    high_rps: float | None
+
+    @property
+    def floor(self) -> float:
+        return self.low.rate_rps if self.low else 0.0
+
+
+def _ends(probes: Sequence[tuple[Probe, str | None]]) -> _Ends:
+    """The bracket of probes with what they are taken for. One that met above one that did not is left out."""
+    above = [probe for probe, taken in probes if taken in ("missed", "client-limited")]
     high = min(above, key=lambda probe: probe.rate_rps, default=None)
-    below = [probe for probe in probes if probe.outcome == "met" and (high is None or probe.rate_rps < high.rate_rps)]
-    low = max(below, key=lambda probe: probe.rate_rps, default=None)
+    met = [probe for probe, taken in probes if taken == "met" and (high is None or probe.rate_rps < high.rate_rps)]
+    low = max(met, key=lambda probe: probe.rate_rps, default=None)
     floor = low.rate_rps if low else 0.0
     rates = [rate for probe in above for rate in (probe.rate_rps, probe.capacity_rps) if rate and rate > floor]
-    high_rps = min(rates, default=None)
-    undecided = {probe.rate_rps for probe in probes if probe.outcome == "undecided"}
-    return _Bracket(low, high, high_rps, tuple(sorted(u for u in undecided if floor < u < (high_rps or math.inf))))
+    return _Ends(low, high, min(rates, default=None))
 
 
 def _candidate(spec: SearchWorkload, bracket: _Bracket, probed: Sequence[float]) -> float | None:
@@ -214,7 +269,7 @@ def _highest_rate(spec: SearchWorkload) -> float:
 
 
 def _finished(bracket: _Bracket, reason: str) -> Finished:
-    return Finished(bracket.low_rps, bracket.low_rps, bracket.high_rps, reason)
+    return Finished(bracket.low_rps, bracket.sure_low_rps, bracket.sure_high_rps, reason)
 
 
 def _why_done(spec: SearchWorkload, bracket: _Bracket) -> str:
@@ -230,6 +285,8 @@ def _why_done(spec: SearchWorkload, bracket: _Bracket) -> str:
         told = f"the load generator was the limit, not the server, at {at}"
     else:
         told = f"the limits are missed at {at}"
+    if bracket.high_rps < high.rate_rps:
+        told += f"; the server completed {bracket.high_rps:g} a second"
     if low is None:
         rest = "; too few requests to tell at lower rates: a longer duration is needed" if bracket.undecided else ""
         return f"no rate is known that meets the limits; {told}{rest}"

@@ -132,7 +132,9 @@ def test_the_capacity_of_an_overloaded_server_is_the_upper_end() -> None:
     overloaded = Probe(640, "missed", "overloaded", capacity_rps=100)
     assert at(search(), *met(10, 20), overloaded) == 50
     assert at(search(), *met(10, 80), overloaded) == pytest.approx((80 * 100) ** 0.5, rel=1e-4)
-    assert end(search(), *met(10, 97), overloaded).high_rps == 100
+    done = end(search(), *met(10, 97), overloaded)
+    assert done.high_rps == 100
+    assert done.reason.endswith("missed at 640 requests/s: overloaded; the server completed 100 a second")
 
 
 def test_a_capacity_below_a_rate_that_met_is_not_believed() -> None:
@@ -187,6 +189,21 @@ def test_an_undecided_rate_splits_the_bracket() -> None:
     assert at(search(), *met(10), undecided, *missed(20.5)) == pytest.approx(200**0.5, rel=1e-4)
     done = end(search(), *met(19.5), undecided, *missed(20.5))
     assert (done.rate_rps, done.high_rps) == (19.5, 20.5)
+
+
+def test_an_undecided_rate_that_leans_is_taken_for_what_it_leans_to() -> None:
+    """The answer is the best estimate; the interval around it holds to outcomes that are sure."""
+    up, down = Probe(20, "undecided", leans="met"), Probe(28, "undecided", leans="missed")
+    assert at(search(), *met(10), up, down, *missed(40)) == pytest.approx(560**0.5, rel=1e-4)
+    done = end(search(), *met(10), up, Probe(20.9, "undecided", "so-so", leans="missed"), *missed(40))
+    assert (done.rate_rps, done.low_rps, done.high_rps) == (20, 10, 40)
+
+
+def test_a_leaning_gives_way_to_what_is_sure() -> None:
+    """Below a rate that surely met, or above one that surely missed, it says nothing."""
+    wrong = [Probe(10, "undecided", leans="missed"), Probe(40, "undecided", leans="met")]
+    done = end(search(), *wrong, *met(20), *missed(20.9))
+    assert (done.rate_rps, done.low_rps, done.high_rps) == (20, 20, 20.9)
 
 
 def test_nothing_but_undecided_asks_for_a_longer_window() -> None:
