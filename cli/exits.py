@@ -14,19 +14,22 @@ class ExitCode(IntEnum):
     OK = 0
     FAILURE = 1
     INVALID_INPUT = 2
-    NOT_SHOWN = 3  # it ran, but the result does not show what was asked for: SLO unmet, or measurement invalid
+    NOT_SHOWN = 3  # it ran, but the result does not show what was asked for: SLO missed, or measurement invalid
     AUTHENTICATION = 4
     NOT_FOUND = 5
     CANCELLED = 130
 
 
 def exit_code_of(runs: Sequence[RunView], records: Sequence[Record]) -> ExitCode:
-    """The gravest end of any run counts, as in a job's state: a cancel, then a failure, then an unmet SLO."""
+    """The gravest end of any run counts, as in a job's state: a cancel, then a failure, then a missed SLO.
+
+    A limit that the sample is too small to judge is not missed; the verdict says so in words.
+    """
     states = {run.state for run in runs}
     if RunState.CANCELLED in states:
         return ExitCode.CANCELLED
     if states & {RunState.FAILED, RunState.LOST}:
         return ExitCode.FAILURE
-    if any(record.slo_met is False or record.validity.verdict == "invalid" for record in records):
+    if any(record.slo_met is False or record.verdict.kind == "invalid" for record in records):
         return ExitCode.NOT_SHOWN
     return ExitCode.OK

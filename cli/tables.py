@@ -90,13 +90,19 @@ def _outcome(record: Record | None) -> tuple[str, ...]:
     if record is None:
         return ("-",) * 6
     return (
-        milliseconds(record.response_latency.p50_ms),
-        milliseconds(record.response_latency.p99_ms),
+        milliseconds(record.response_latency.ms("p50")),
+        milliseconds(record.response_latency.ms("p99")),
         metric_value("throughput_rps", record.throughput_rps),
         percent(record.error_rate),
-        {True: "met", False: "NOT MET", None: "-"}[record.slo_met],
-        record.validity.verdict,
+        _slo(record),
+        record.verdict.kind,
     )
+
+
+def _slo(record: Record) -> str:
+    if not record.slo:
+        return "-"
+    return {True: "met", False: "NOT MET", None: "undecided"}[record.slo_met]
 
 
 def plan_lines(plan: PlanView) -> list[str]:

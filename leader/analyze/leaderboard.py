@@ -50,7 +50,7 @@ def _group(metric: Metric, task: Task, entries: Sequence[LeaderboardEntry]) -> L
 
 
 def rank(entries: Sequence[LeaderboardEntry], metric: Metric) -> tuple[LeaderboardRow, ...]:
-    """The valid and marked entries, best first, with their ranks."""
+    """The entries that are not invalid, best first, with their ranks."""
     counted = [entry for entry in entries if entry.verdict != "invalid"]
     newest_first = sorted(counted, key=lambda entry: entry.run_id, reverse=True)
     ordered = sorted(newest_first, key=lambda entry: _sort_key(entry.metrics.get(metric.name), metric))

@@ -111,6 +111,6 @@ def _entry(run: Run, spec: RunSpec, record: Record) -> LeaderboardEntry:
         platform=spec.service.platform,
         configuration=spec.service.model_dump(mode="json"),
         metrics=record.metrics,
-        verdict=record.validity.verdict,
+        verdict=record.verdict.kind,
         created_at=record.finished_at,
     )

@@ -1,43 +1,37 @@
 """From raw samples to everything that the record says about them. Pure: same columns, same plan, same figures."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from shared.jobs.slo import SloSpec
-from shared.measure.backlog import backlog_of
+from shared.measure.bookkeeping import faults
 from shared.measure.columns import NOT_AVAILABLE, Columns
 from shared.measure.failures import error_rate, errors_by_kind
-from shared.measure.fidelity import load_fidelity
-from shared.measure.latency import response_ns, service_ns, summarize
+from shared.measure.fidelity import completing_s, load_fidelity
+from shared.measure.goodput import goodput_of
+from shared.measure.independence import lag1
+from shared.measure.latency import response_ns, service_ns, summarize, wire_ns
 from shared.measure.little import little_error
+from shared.measure.manifest import Circumstances
+from shared.measure.measured_run import MeasuredRun, measured_run
 from shared.measure.record import (
+    DeviceUse,
+    Goodput,
+    HostUse,
     LatencySummary,
     LoadFidelity,
     Resources,
     SloCheck,
     Stage,
     StageSummary,
-    Validity,
+    Verdict,
 )
-from shared.measure.slo import check_slo
+from shared.measure.resources import summarize_devices, summarize_host, summarize_processes
+from shared.measure.slo import Measured, check_slo
 from shared.measure.stages import summarize_stages
-from shared.measure.validity import Evidence, judge
-from shared.measure.windows import due_in, succeeded, window_of
+from shared.measure.stationarity import Stationarity, stationarity_of
+from shared.measure.verdict import Evidence, judge
+from shared.measure.windows import is_all_at_once, is_steady, succeeded
 from shared.workload.plan import Plan
-
-
-@dataclass(frozen=True, kw_only=True)
-class Circumstances:
-    """What the columns cannot tell."""
-
-    max_in_flight: int
-    mean_in_flight: float | None = None  # as the sender counted it over the window
-    batch_size: int = 1  # samples in one request
-    client: Resources | None = None  # of the sender, over the window
-    client_cores: int = 1
-    host_busy: str | None = None  # why the host was not idle enough
-    slo: SloSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,65 +41,121 @@ class Measurement:
     load: LoadFidelity
     response_latency: LatencySummary
     service_latency: LatencySummary
+    wire_latency: LatencySummary | None
+    warmup_s: float
     stages: dict[Stage, StageSummary]
     throughput_rps: float
     throughput_samples_per_s: float
     errors: dict[str, int]
     error_rate: float
+    server: Resources
+    client: Resources
+    host: HostUse
+    devices: tuple[DeviceUse, ...]
     batch_size_mean: float | None
     slo: tuple[SloCheck, ...]
-    validity: Validity
+    goodput: Goodput | None
+    verdict: Verdict
     notes: tuple[str, ...]
 
 
-def analyze(columns: Columns, plan: Plan, origin_ns: int, circumstances: Circumstances) -> Measurement:
-    """Everything that the samples of one run say.
+def analyze(columns: Columns, plan: Plan, circumstances: Circumstances) -> Measurement:
+    """Everything that the samples of one run say, in whatever order its rows are.
 
-    Latencies and stages are over the successful requests due inside the window; failures are in ``errors``, and in
-    the percentiles of the SLO check as requests that took for ever.
+    Latencies and stages are over the successful requests due inside the measured window; failures are in ``errors``,
+    and in the percentiles with failures as requests that took for ever. The measured window is the planned one, less
+    what its start still owed to warming up.
     """
-    window = window_of(plan, origin_ns)
-    rows = due_in(columns, window)
-    successes = {name: column[succeeded(rows)] for name, column in rows.items()}
-    load = load_fidelity(columns, plan, origin_ns, circumstances.max_in_flight)
-    response = response_ns(successes)
-    stages = summarize_stages(successes)
-    rate = error_rate(rows)
-    counted = circumstances.mean_in_flight
-    evidence = Evidence(
-        load=load,
-        window_s=window.duration_s,
-        samples=len(response),
-        error_rate=rate,
-        unattributed_share=_unattributed_share(stages),
-        backlog=backlog_of(columns, window) if plan.concurrency is None else None,
-        little_error=None if counted is None else little_error(columns, window, counted),
-        client_cpu_pct=circumstances.client.cpu_mean_pct if circumstances.client else None,
-        client_cores=circumstances.client_cores,
-        host_busy=circumstances.host_busy,
+    run = measured_run(columns, plan, circumstances)
+    start_ns, end_ns = run.window.start_ns, run.window.end_ns
+    load = load_fidelity(run.columns, plan, circumstances.origin_ns, run.window, circumstances.max_in_flight)
+    response = summarize(response_ns(run.rows), failed=~succeeded(run.rows), unsteady=run.unsteady)
+    goodput = _goodput(run)
+    stages = summarize_stages(run.successes)
+    client = summarize_processes(circumstances.client, start_ns, end_ns)
+    host = summarize_host(
+        circumstances.host, start_ns, end_ns, circumstances.collector_cpu_ns, circumstances.host_cores
     )
     return Measurement(
         load=load,
-        response_latency=summarize(response),
-        service_latency=summarize(service_ns(successes)),
+        response_latency=response,
+        service_latency=summarize(service_ns(run.successes), unsteady=run.unsteady),
+        wire_latency=_wire_latency(run),
+        warmup_s=(start_ns - circumstances.origin_ns) / 1e9,
         stages=stages,
         throughput_rps=load.completed_rps,
         throughput_samples_per_s=load.completed_rps * circumstances.batch_size,
-        errors=errors_by_kind(rows),
-        error_rate=rate,
-        batch_size_mean=_batch_size_mean(successes),
-        slo=check_slo(
-            circumstances.slo, np.sort(response), len(rows["error"]) - len(response), rate, load.completed_rps
-        ),
-        validity=judge(evidence),
-        notes=_notes(stages, len(response)),
+        errors=errors_by_kind(run.rows),
+        error_rate=error_rate(run.rows),
+        server=summarize_processes(circumstances.server, start_ns, end_ns),
+        client=client,
+        host=host,
+        devices=summarize_devices(circumstances.devices, start_ns, end_ns),
+        batch_size_mean=_batch_size_mean(run.successes),
+        slo=_slo(run, response, load, goodput),
+        goodput=goodput,
+        verdict=judge(_evidence(run, load, client, host)),
+        notes=tuple(_notes(run, stages)),
     )
 
 
-def _unattributed_share(stages: dict[Stage, StageSummary]) -> float | None:
-    """None where a server did not report its part: then the rest is not the sender's lateness."""
-    complete = stages["inference"].n == stages["unattributed"].n
-    return stages["unattributed"].share if complete else None
+def _evidence(run: MeasuredRun, load: LoadFidelity, client: Resources, host: HostUse) -> Evidence:
+    facts, plan = run.circumstances, run.plan
+    response = response_ns(run.successes)
+    lateness_ns = int((run.successes["start_ns"] - run.successes["due_ns"]).sum())
+    counted = facts.mean_in_flight
+    return Evidence(
+        load=load,
+        window_s=run.window.duration_s,
+        samples=len(response),
+        error_rate=error_rate(run.rows),
+        lateness_share=lateness_ns / float(response.sum()) if response.sum() > 0 else None,
+        cap_reached=run.cap_reached,
+        all_at_once=is_all_at_once(plan),
+        overload=run.overload,
+        settled=run.settled,
+        stationarity=_stationarity(run),
+        lag1=lag1(response),
+        little_error=None if counted is None else little_error(run.columns, run.planned_window, counted),
+        faults=tuple(faults(run.columns, plan, facts.origin_ns)),
+        client_cpu_pct=client.cpu_mean_pct,
+        client_cores=facts.client_cores,
+        calibration=facts.calibration,
+        host=host,
+        busy_before=facts.busy_before,
+        limits=facts.limits,
+    )
+
+
+def _stationarity(run: MeasuredRun) -> Stationarity:
+    if not is_steady(run.plan):
+        return Stationarity()
+    return stationarity_of(run.columns, run.window, closed=bool(run.plan.concurrency))
+
+
+def _slo(
+    run: MeasuredRun, response: LatencySummary, load: LoadFidelity, goodput: Goodput | None
+) -> tuple[SloCheck, ...]:
+    measured = Measured(
+        response_ns=response_ns(run.rows),
+        failed=~succeeded(run.rows),
+        summary=response,
+        error_rate=error_rate(run.rows),
+        throughput_rps=load.completed_rps,
+        goodput=goodput,
+        unsteady=run.unsteady,
+    )
+    return check_slo(run.circumstances.slo, measured)
+
+
+def _goodput(run: MeasuredRun) -> Goodput | None:
+    slo = run.circumstances.slo
+    return goodput_of(run.rows, slo.request if slo else None, completing_s(run.columns, run.plan, run.window))
+
+
+def _wire_latency(run: MeasuredRun) -> LatencySummary | None:
+    taken = wire_ns(run.successes)
+    return summarize(taken, unsteady=run.unsteady) if len(taken) else None
 
 
 def _batch_size_mean(successes: Columns) -> float | None:
@@ -114,12 +164,14 @@ def _batch_size_mean(successes: Columns) -> float | None:
     return float(reported.mean()) if len(reported) else None
 
 
-def _notes(stages: dict[Stage, StageSummary], successes: int) -> tuple[str, ...]:
-    reported = stages["inference"].n
-    if reported == successes:
-        return ()
-    note = (
-        f"queue, inference and transmission are not available for {successes - reported} of {successes} requests:"
-        " the server did not report its part"
-    )
-    return (note,)
+def _notes(run: MeasuredRun, stages: dict[Stage, StageSummary]) -> Iterator[str]:
+    successes, reported = len(run.successes["due_ns"]), stages["inference"].n
+    if reported < successes:
+        yield (
+            f"queue, inference and transmission are not available for {successes - reported} of {successes} requests:"
+            " the server did not report its part"
+        )
+    if not is_steady(run.plan):
+        yield f"whether the run drifted was not judged: the load of pattern {run.plan.pattern} is not level on purpose"
+    for name, why in run.circumstances.unavailable.items():
+        yield f"{name} is not available: {why}"

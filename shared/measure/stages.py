@@ -61,8 +61,8 @@ def _summary(durations_ns: Durations, response: Durations) -> StageSummary:
     return StageSummary(
         n=len(ascending),
         mean_ms=float(ascending.mean()) / NS_PER_MS if len(ascending) else None,
-        p50_ms=percentile_ms(ascending, 500),
-        p90_ms=percentile_ms(ascending, 900),
-        p99_ms=percentile_ms(ascending, 990),
+        p50_ms=percentile_ms(ascending, 0.5),
+        p90_ms=percentile_ms(ascending, 0.9),
+        p99_ms=percentile_ms(ascending, 0.99),
         share=int(ascending.sum()) / total if total > 0 else None,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,12 @@ from shared.measure.columns import ERROR_KINDS, Columns
 from shared.workload.plan import Plan
 
 Mask = npt.NDArray[np.bool_]
+Times = npt.NDArray[np.int64]
 
 OK = ERROR_KINDS.index("ok")
+
+UNSTEADY_PATTERNS: Final = frozenset({"mmpp", "ramp", "step", "spike", "sine", "trace"})
+"""Laws whose rate changes on purpose: nothing steady is asked of them."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Window:
     def duration_s(self) -> float:
         return (self.end_ns - self.start_ns) / 1e9
 
-    def holds(self, times_ns: npt.NDArray[np.int64]) -> Mask:
+    def holds(self, times_ns: Times) -> Mask:
         """Which of the times lie inside, shape as given."""
         return (times_ns >= self.start_ns) & (times_ns < self.end_ns)
 
@@ -40,10 +45,34 @@ def window_of(plan: Plan, origin_ns: int) -> Window:
     return Window(origin_ns + plan.warmup_ns, origin_ns + plan.end_ns)
 
 
-def due_in(columns: Columns, window: Window) -> dict[str, npt.NDArray[np.int64]]:
-    """The rows of the requests that belong to the window, whatever became of them and whenever they ended."""
-    mask = window.holds(columns["due_ns"])
-    return {name: column[mask] for name, column in columns.items()}
+def is_all_at_once(plan: Plan) -> bool:
+    """Is everything of the window due at one moment, as in an offline run?"""
+    due_ns = plan.due_ns[plan.due_ns >= plan.warmup_ns]
+    return len(due_ns) > 1 and int(due_ns[0]) == int(due_ns[-1])
+
+
+def is_steady(plan: Plan) -> bool:
+    """Does the plan ask for the same load all through its window?"""
+    return plan.pattern not in UNSTEADY_PATTERNS and not is_all_at_once(plan)
+
+
+def in_due_order(columns: Columns) -> Columns:
+    """The rows by due time; what shards are merged in any order becomes the same again. No copy where nothing moves."""
+    due_ns = columns["due_ns"]
+    if bool((due_ns[1:] > due_ns[:-1]).all()):
+        return columns
+    order = np.lexsort((columns["payload"], columns["worker"], columns["done_ns"], columns["start_ns"], due_ns))
+    return {name: column[order] for name, column in columns.items()}
+
+
+def due_in(columns: Columns, window: Window) -> Columns:
+    """The rows of the requests that belong to the window, whatever became of them and whenever they ended.
+
+    In the order of due times; where the columns are in it already, what comes back are views of them.
+    """
+    ordered = in_due_order(columns)
+    first, last = np.searchsorted(ordered["due_ns"], [window.start_ns, window.end_ns])
+    return {name: column[first:last] for name, column in ordered.items()}
 
 
 def succeeded(columns: Columns) -> Mask:
@@ -56,9 +85,7 @@ def completed_in(columns: Columns, window: Window) -> int:
     return int(np.count_nonzero(succeeded(columns) & window.holds(columns["done_ns"])))
 
 
-def time_inside_ns(
-    start_ns: npt.NDArray[np.int64], end_ns: npt.NDArray[np.int64], window: Window
-) -> npt.NDArray[np.int64]:
+def time_inside_ns(start_ns: Times, end_ns: Times, window: Window) -> Times:
     """How much of each span [start_ns, end_ns) lies in the window, shape (n,)."""
     clipped = np.minimum(end_ns, window.end_ns) - np.maximum(start_ns, window.start_ns)
     return np.asarray(np.maximum(clipped, 0))

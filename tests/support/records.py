@@ -6,15 +6,18 @@ from typing import Any
 from shared.jobs.lifecycle import RunState
 from shared.measure.record import (
     Answer,
+    PERCENTILES,
     ColdStart,
+    HostUse,
     LatencySummary,
     LoadFidelity,
+    Percentile,
     Quality,
     Record,
     Resources,
     SloCheck,
     StageSummary,
-    Validity,
+    Verdict,
 )
 from shared.wire.views import EventView, JobView, RunView
 
@@ -32,11 +35,27 @@ STAGE_MEANS_MS = {
 }
 """They add up to 15 ms."""
 
+UNCERTIFIED = "not certified: 118 effective samples, 662 are needed"
+
 
 def latency(p50_ms: float | None = 14.0, n: int = 600) -> LatencySummary:
     """A distribution whose percentiles are simple multiples of its median; all n/a where that is None."""
-    scale = {"mean": 15 / 14, "stddev": 0.1, "min": 0.8, "p50": 1.0, "p90": 1.2, "p95": 1.3, "p99": 2.23, "max": 3.1}
-    return LatencySummary(n=n, **{f"{k}_ms": None if p50_ms is None else p50_ms * f for k, f in scale.items()})
+    scale = {"mean": 15 / 14, "stddev": 0.1, "min": 0.8, "max": 3.1}
+    ranked = {"p50": 1.0, "p90": 1.2, "p95": 1.3, "p99": 2.23, "p99.9": 3.0}
+    percentiles = {name: percentile(None if p50_ms is None else p50_ms * ranked[name]) for name in PERCENTILES}
+    return LatencySummary(
+        n=n,
+        n_effective=float(n),
+        percentiles=percentiles,
+        **{f"{k}_ms": None if p50_ms is None else p50_ms * f for k, f in scale.items()},
+    )
+
+
+def percentile(ms: float | None) -> Percentile:
+    """Certified to 5 % where there is a value."""
+    if ms is None:
+        return Percentile(ms=None, low_ms=None, high_ms=None, certified=False, reason=UNCERTIFIED)
+    return Percentile(ms=ms, low_ms=0.95 * ms, high_ms=1.05 * ms, certified=True)
 
 
 def stage(mean_ms: float | None, total_ms: float = 15.0, n: int = 600) -> StageSummary:
@@ -88,6 +107,8 @@ def record(**changes: Any) -> Record:
         ),
         "response_latency": latency(),
         "service_latency": latency(12.0),
+        "wire_latency": None,
+        "warmup_s": 2.0,
         "stages": {name: stage(mean_ms) for name, mean_ms in STAGE_MEANS_MS.items()},
         "throughput_rps": 19.9,
         "throughput_samples_per_s": 19.9,
@@ -95,10 +116,13 @@ def record(**changes: Any) -> Record:
         "error_rate": 0.0,
         "server": Resources(cpu_mean_pct=97.2, cpu_max_pct=121.0, rss_max_bytes=210 * 1024**2, samples=100),
         "client": Resources(cpu_mean_pct=12.4, cpu_max_pct=20.0, rss_max_bytes=80 * 1024**2, samples=100),
+        "host": HostUse(foreign_share=0.01, steal_share=0.0, throttled_share=None, collector_share=0.002),
+        "calibration": None,
+        "goodput": None,
         "batch_size_mean": 1.25,
         "quality": QUALITY,
         "slo": (SloCheck(limit="p99_ms", allowed=50.0, measured=31.22, met=True),),
-        "validity": Validity(verdict="valid"),
+        "verdict": Verdict(kind="stable", windows_spread=0.03, latency_slope_p=0.4, in_flight_slope_p=0.5, lag1=0.1),
     }  # fmt: skip
     return Record(**(parts | changes))
 

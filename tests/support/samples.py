@@ -23,6 +23,7 @@ class Sent:
     error: str = "ok"
     queue: float | None = 0.0
     inference: float | None = 0.0
+    wire: float | None = None
     batch_size: int = 1
 
 
@@ -50,6 +51,7 @@ def columns_of(*requests: Sent) -> Columns:
         moments |= {"last_byte_ns": sent.last, "done_ns": sent.done}
         for name, moment in moments.items():
             columns[name][row] = NOT_AVAILABLE if moment is None else ORIGIN_NS + round(moment * MS)
+        columns["wire_ns"][row] = NOT_AVAILABLE if sent.wire is None else round(sent.wire * MS)
         durations = {"server_queue_ns": sent.queue, "server_inference_ns": sent.inference}
         for name, duration in durations.items():
             columns[name][row] = NOT_AVAILABLE if duration is None else round(duration * MS)

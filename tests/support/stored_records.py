@@ -12,14 +12,17 @@ from leader.perfdb.entities import LeaderboardEntry, StoredRecord, Task
 from shared.jobs import ids
 from shared.measure.metrics import METRICS, metrics_of
 from shared.measure.record import (
+    PERCENTILES,
     STAGES,
     ColdStart,
+    HostUse,
     LatencySummary,
     LoadFidelity,
+    Percentile,
     Record,
     Resources,
     StageSummary,
-    Validity,
+    Verdict,
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,14 +31,15 @@ BATCH = 1000
 
 def latency(p99_ms: float | None) -> LatencySummary:
     """A summary with one number everywhere."""
+    percentile = Percentile(ms=p99_ms, low_ms=p99_ms, high_ms=p99_ms, certified=p99_ms is not None)
     return LatencySummary(
-        n=100, mean_ms=p99_ms, stddev_ms=p99_ms, min_ms=p99_ms, p50_ms=p99_ms, p90_ms=p99_ms, p95_ms=p99_ms,
-        p99_ms=p99_ms, max_ms=p99_ms,
+        n=100, n_effective=100.0, mean_ms=p99_ms, stddev_ms=p99_ms, min_ms=p99_ms, max_ms=p99_ms,
+        percentiles=dict.fromkeys(PERCENTILES, percentile),
     )  # fmt: skip
 
 
 def record(run_id: str = "j-00000000000000000000000001.0000", **changes: Any) -> Record:
-    """A valid record; ``p99_ms`` sets its response latency, everything else is a field of Record."""
+    """A stable record; ``p99_ms`` sets its response latency, everything else is a field of Record."""
     p99_ms = changes.pop("p99_ms", 10.0)
     resources = Resources(cpu_mean_pct=50.0, cpu_max_pct=90.0, rss_max_bytes=2**27, samples=10)
     fields: dict[str, Any] = {
@@ -59,6 +63,8 @@ def record(run_id: str = "j-00000000000000000000000001.0000", **changes: Any) ->
         ),
         "response_latency": latency(p99_ms),
         "service_latency": latency(p99_ms),
+        "wire_latency": None,
+        "warmup_s": 2.0,
         "stages": {
             stage: StageSummary(n=100, mean_ms=1.0, p50_ms=1.0, p90_ms=1.0, p99_ms=1.0, share=0.1) for stage in STAGES
         },
@@ -68,10 +74,13 @@ def record(run_id: str = "j-00000000000000000000000001.0000", **changes: Any) ->
         "error_rate": 0.0,
         "server": resources,
         "client": resources,
+        "host": HostUse(foreign_share=None, steal_share=None, throttled_share=None, collector_share=None),
+        "calibration": None,
+        "goodput": None,
         "batch_size_mean": None,
         "quality": None,
         "slo": (),
-        "validity": Validity(verdict="valid"),
+        "verdict": Verdict(kind="stable"),
     }  # fmt: skip
     return Record(**{**fields, **changes})
 
@@ -89,7 +98,7 @@ def entry(run_id: str, *, key: str = "k", **changes: Any) -> LeaderboardEntry:
         "hardware": "AMD EPYC (1 of 2)",
         "platform": "onnxruntime",
         "configuration": {"threads": 1, "batching": {"max_batch_size": 8}},
-        "verdict": "valid",
+        "verdict": "stable",
         "created_at": START,
         **changes,
         "metrics": dict.fromkeys(METRICS) | changes.get("metrics", {}),
