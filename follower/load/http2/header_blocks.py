@@ -17,6 +17,8 @@ _STATIC_NAMES: Final = {b":authority": 1, b":path": 4, b"content-type": 31, b"us
 """What a gRPC request needs of the static table, RFC 7541, appendix A."""
 
 _INDEXED: Final = 0x80
+_NEW_NAMES: Final = {0x00, 0x10}  # literals that are not indexed, with a name of their own (sections 6.2.2, 6.2.3)
+_SHORT: Final = 0x7F  # a string's first byte below this is its length, and the string is not Huffman-coded
 _MOST_KNOWN: Final = 64  # blocks kept; those whose values never repeat would otherwise fill the memory
 
 
@@ -56,7 +58,8 @@ class HeaderDecoder:
     """Decodes one connection's blocks in order, and remembers those that leave the dynamic table as it was.
 
     Such a block means the same, and does nothing else, until another block changes the table; then all are forgotten.
-    A server that answers alike sends the same two blocks again and again.
+    A server that answers alike sends the same two blocks again and again. One that reports times in its trailers sends
+    another block each time, of fields known already and of literals in plain bytes: those are read here, too.
     """
 
     def __init__(self) -> None:
@@ -69,7 +72,32 @@ class HeaderDecoder:
         Raises:
             MalformedResponse: it is no such block.
         """
-        return self._known.get(block) or self._decode(block)
+        return self._known.get(block) or self._read_plain(block) or self._decode(block)
+
+    def _read_plain(self, block: bytes) -> Fields | None:
+        """A block of one-byte indices and short plain literals, each name once; None for any other."""
+        fields: dict[bytes, bytes] = {}
+        position = count = 0
+        try:
+            while position < len(block):
+                count += 1
+                first = block[position]
+                if first in _NEW_NAMES and block[position + 1] < _SHORT:
+                    name_end = position + 2 + block[position + 1]
+                    value_end = name_end + 1 + block[name_end]
+                    if block[name_end] >= _SHORT or value_end > len(block):
+                        return None
+                    fields[block[position + 2 : name_end]] = block[name_end + 1 : value_end]
+                    position = value_end
+                elif _INDEXED < first < 0xFF:  # noqa: PLR2004 - 0xFF: the index goes on in the next byte
+                    index = block[position : position + 1]
+                    fields.update(self._known.get(index) or self._decode(index))
+                    position += 1
+                else:
+                    return None
+        except IndexError:
+            return None
+        return self._remember(block, fields) if len(fields) == count else None
 
     def _decode(self, block: bytes) -> Fields:
         before = self._table()
@@ -80,10 +108,15 @@ class HeaderDecoder:
         fields: dict[bytes, bytes] = {}
         for name, value in pairs:
             fields[name] = fields[name] + b", " + value if name in fields else value
-        if not _is_same(before, self._table()) or len(self._known) == _MOST_KNOWN:
+        if _is_same(before, self._table()):
+            return self._remember(block, fields)
+        self._known.clear()
+        return fields
+
+    def _remember(self, block: bytes, fields: Fields) -> Fields:
+        if len(self._known) == _MOST_KNOWN:
             self._known.clear()
-        else:
-            self._known[block] = fields
+        self._known[block] = fields
         return fields
 
     def _table(self) -> tuple[int, int, object]:

@@ -57,6 +57,42 @@ def test_the_cache_never_changes_what_a_block_means(
         assert ours.decode(block) == merged([(name, value) for name, value in plain.decode(block, raw=True)])
 
 
+RAW_FIELDS = st.one_of(
+    st.sampled_from([b"\x88", b"\xbe", b"\xbf", b"\xff\x00", b"\x80", b"\x20", b"\x40\x01a\x01b", b"\x0f\x10\x01x"]),
+    st.tuples(st.sampled_from([b"\0", b"\x10"]), st.sampled_from([b"a", b"b", b"", b"n" * 130]), BYTES).map(
+        lambda field: field[0] + constant_block([field[1:]])[1:]
+    ),
+)
+
+
+@given(st.lists(st.lists(RAW_FIELDS, max_size=5), max_size=8), st.integers(0, 5))
+def test_blocks_of_any_fields_mean_what_the_library_says(blocks: list[list[bytes]], cut_off: int) -> None:
+    """Plain literals, indices known and unknown, repeated names, the last block cut off: the same, or refused."""
+    plain, ours = hpack.Decoder(), HeaderDecoder()
+    for position, fields in enumerate(blocks):
+        block = b"".join(fields)
+        block = block[: len(block) - cut_off] if position == len(blocks) - 1 else block
+        try:
+            expected = merged([(name, value) for name, value in plain.decode(block, raw=True)])
+        except hpack.HPACKError:
+            with pytest.raises(MalformedResponse):
+                ours.decode(block)
+            return
+        assert ours.decode(block) == expected
+
+
+def test_trailers_with_new_numbers_hardly_ever_need_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only for the indexed field, and that only when the cache was emptied: the library costs four times as much."""
+    decoder, calls = HeaderDecoder(), []
+    decode = decoder._decoder.decode
+    monkeypatch.setattr(decoder._decoder, "decode", lambda data, raw: (calls.append(data), decode(data, raw=raw))[1])
+    for value in range(630):
+        block = b"\x88" + constant_block([(b"inferbench-queue-ns", b"%d" % value), (b"grpc-message", b"")])
+        assert decoder.decode(block)[b"inferbench-queue-ns"] == b"%d" % value
+    assert set(calls) == {b"\x88"}
+    assert len(calls) <= 630 // 63 + 1
+
+
 def test_a_repeated_block_is_decoded_once() -> None:
     """What leaves the table alone is remembered; the object is the same."""
     decoder = HeaderDecoder()
