@@ -60,7 +60,7 @@ async def test_a_delivered_record_is_read_back_with_its_samples(api: Api) -> Non
     run_id = await measured(api, p99_ms=12.5)
     assert (await read(api, f"/api/v1/runs/{run_id}"))["state"] == "succeeded"
     shown = await read(api, f"/api/v1/runs/{run_id}/record")
-    assert shown["record"]["response_latency"]["p99_ms"] == 12.5
+    assert shown["record"]["response_latency"]["percentiles"]["p99"]["ms"] == 12.5
     job_id = run_id.split(".")[0]
     assert [item["run_id"] for item in (await read(api, f"/api/v1/records?job_id={job_id}"))["items"]] == [run_id]
     assert (await read(api, f"/api/v1/jobs/{job_id}"))["state"] == "succeeded"
