@@ -10,6 +10,8 @@ from follower.load.infer_message import decode_infer_message, encode_infer_messa
 from follower.load.protocol import Target
 from follower.load.response import ResponseReader
 
+_MODEL_INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
+
 
 class Dialect(Protocol):
     """One way to ask for an inference."""
@@ -62,3 +64,9 @@ class GrpcDialect:
 
 
 DIALECTS: Final[Mapping[Literal["http", "grpc"], Dialect]] = {"http": HttpDialect(), "grpc": GrpcDialect()}
+
+
+def infer_target(protocol: Literal["http", "grpc"], host: str, port: int, model_name: str) -> Target:
+    """Where a service of the Open Inference Protocol v2 takes inferences of one model."""
+    path = f"/v2/models/{model_name}/infer" if protocol == "http" else _MODEL_INFER
+    return Target(host=host, port=port, path=path, protocol=protocol, model_name=model_name)
