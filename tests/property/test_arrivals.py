@@ -1,8 +1,7 @@
-"""The laws of arrivals, tested as laws: over many seeds, at a stated false-alarm rate.
+"""Poisson arrivals as a law: over many seeds, at a stated false-alarm rate; and the evenness of constant ones.
 
-Each test asks 40 seeds for a p-value under the true law and then asks whether those p-values are uniform, as they
-must be. The alarm level is 1 in 1,000 for each test; the seeds are fixed, so a passing test stays passing.
-Plans with a known flaw go through the same tests, to show that the tests can see it.
+Each test asks 40 seeds for a p-value under the true law and then asks whether those p-values are uniform. Plans with a
+known flaw go through the same tests, to show that the tests can see it.
 """
 
 import numpy as np
@@ -11,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
+from support.laws import ALARM, SEEDS, uniformity
 
 from shared.jobs.workload import ConstantWorkload, PoissonWorkload
 from shared.workload.arrivals import make_plan
 
-ALARM = 0.001
-SEEDS = range(40)
 RATE = 100.0
 SECONDS = 40
 
@@ -68,11 +66,6 @@ def independence_p(due_s: Array) -> float:
 TESTS = [gap_p, dispersion_p, place_p, independence_p]
 
 
-def uniformity(p_values: list[float]) -> float:
-    """Are these the p-values of a true law?"""
-    return float(stats.kstest(p_values, "uniform").pvalue)
-
-
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test.__name__)
 def test_poisson_arrivals_obey_the_law(test: object) -> None:
     """Exponential gaps, Poisson counts, no favoured place in the second, no memory."""
@@ -88,6 +81,12 @@ def test_arrivals_of_different_seeds_are_independent_in_number() -> None:
     assert abs(mean_z) < stats.norm.ppf(1 - ALARM / 2)
     spread = ((counts - expected) ** 2).sum() / expected
     assert stats.chi2(len(counts)).ppf(ALARM / 2) < spread < stats.chi2(len(counts)).ppf(1 - ALARM / 2)
+
+
+def test_poisson_gaps_vary_as_much_as_they_are_long() -> None:
+    """The coefficient of variation over the gaps of all seeds is 1, within its sampling error of 1 / sqrt(n)."""
+    gaps = np.concatenate([np.diff(poisson_due_s(seed)) for seed in SEEDS])
+    assert abs(gaps.std() / gaps.mean() - 1) < stats.norm.ppf(1 - ALARM / 2) / np.sqrt(len(gaps))
 
 
 @pytest.mark.parametrize("flawed", [per_second_due_s, jittered_grid_due_s])

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from support.followers import CPU_FOLLOWER, CPU_OFFER, CPU_SLOT, GPU_SLOT, run_spec
+from support.workloads import EVERY_PATTERN
 
+from follower.inventory.capabilities import read_capabilities
 from shared.errors import Problem
 from shared.scheduling.capability import Gap, gaps, unmet
 from shared.scheduling.needs import needs_of
@@ -61,6 +63,15 @@ def test_a_pattern_that_is_not_announced_is_a_gap() -> None:
     """An older follower may not know a newer pattern."""
     (gap,) = gaps(run_spec(), announcing(patterns=("poisson",)))
     assert gap == Gap("workload.pattern", "closed", ("poisson",))
+
+
+@pytest.mark.parametrize("pattern", EVERY_PATTERN)
+def test_a_follower_announces_and_can_run_every_pattern_that_can_be_planned(pattern: str) -> None:
+    """What this version plans it announces; a follower of an older one is not asked for it."""
+    spec = run_spec(workload={"pattern": pattern, **EVERY_PATTERN[pattern]})
+    assert gaps(spec, read_capabilities((CPU_OFFER,), {})) == []
+    known = pattern in CPU_FOLLOWER.patterns
+    assert [gap.path for gap in gaps(spec, CPU_FOLLOWER)] == ([] if known else ["workload.pattern"])
 
 
 def test_an_uploaded_dataset_is_no_need() -> None:
