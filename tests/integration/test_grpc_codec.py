@@ -15,7 +15,8 @@ from support.grpcio_client import grpcio_client
 from support.http2_peer import prefixed
 from tritonclient.grpc import service_pb2  # type: ignore[import-untyped]
 
-from follower.load.codec import ResponseReset
+from follower.attempt.answers import ask_all
+from follower.load.codec import Codec, ResponseReset
 from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor
 
@@ -214,6 +215,33 @@ def test_a_server_that_stops_in_mid_call_leaves_no_success() -> None:
                 continue
         assert client.codec.status in {0, 599}
         release.set()
+
+
+class Asking:
+    """Asks with the payload's number."""
+
+    takes_time = True
+
+    def __init__(self) -> None:
+        self.answers: list[object] = [None] * 3
+
+    def request(self, payload: int) -> bytes:
+        return prefixed(b"%d" % payload)
+
+    def finish(self, payload: int, response: Codec) -> None:
+        self.answers[payload] = response.body
+
+
+def test_answers_are_checked_before_the_load_over_grpc_too() -> None:
+    """A failure status is no answer, and does not end the pass."""
+
+    def odd_ones_fail(message: bytes, context: Any) -> bytes:
+        if int(message) % 2:
+            context.abort(grpc.StatusCode.INTERNAL, "odd")
+        return b"answer " + message
+
+    with grpc_server(odd_ones_fail) as target:
+        assert ask_all(Asking(), target, 3, 5_000_000_000, lambda: None) == [b"answer 0", None, b"answer 2"]
 
 
 def test_an_inference_through_the_whole_dialect() -> None:

@@ -50,6 +50,17 @@ def test_a_seed_repeats_and_payloads_differ() -> None:
     assert len(set(first)) == 3
 
 
+def test_a_grpc_target_gets_messages_with_the_same_values() -> None:
+    """The seed decides what is sent, the target's dialect how."""
+    description = model(("x", "FP32", (-1, 8)))
+    grpc = Target(host="127.0.0.1", port=8001, path="/s/m", protocol="grpc", model_name="m")
+    (message,) = synthetic_requests(grpc, description, 2, 1, seed=7)
+    (request,) = synthetic_requests(TARGET, description, 2, 1, seed=7)
+    _, tail = parts(request)
+    assert message[1:5] == (len(message) - 5).to_bytes(4)
+    assert message.endswith(tail)
+
+
 @pytest.mark.parametrize("datatype", ["BOOL", "UINT8", "INT64", "FP16", "FP64", "BYTES"])
 def test_every_datatype_can_be_made(datatype: str) -> None:
     """Integers are small, because most are indices."""
