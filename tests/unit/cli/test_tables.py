@@ -194,8 +194,8 @@ def test_models_and_datasets_show_where_they_come_from() -> None:
     )  # fmt: skip
     assert models_table([refused], LATER)[1].split() == ["m", "2", "refused", "2.0", "KiB", "f" * 12, "3m", "not",
                                                          "ONNX"]  # fmt: skip
-    lines = datasets_table([DatasetView(name="text-lines", version=1, builtin=True, description="lines of text")])
-    assert lines[1].split()[:4] == ["text-lines", "1", "built", "in"]
+    built_in = DatasetView(name="text-lines", version=1, builtin=True, kind="dataset", description="lines of text")
+    assert datasets_table([built_in])[1].split()[:5] == ["text-lines", "1", "dataset", "built", "in"]
 
 
 def test_a_silent_follower_says_since_when() -> None:
