@@ -1,13 +1,14 @@
-"""One keep-alive connection: a non-blocking socket that carries at most one exchange at a time."""
+"""One keep-alive connection: a non-blocking socket and a codec that carry at most one exchange at a time."""
 
 import os
 import select
 import socket
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
-from follower.load.response import ResponseReader
-from shared.measure.columns import NOT_AVAILABLE
+from follower.load.codec import Codec
+from follower.load.exchange import Exchange
 
 READ: Final = select.EPOLLIN
 READ_AND_WRITE: Final = select.EPOLLIN | select.EPOLLOUT
@@ -15,62 +16,54 @@ READ_AND_WRITE: Final = select.EPOLLIN | select.EPOLLOUT
 _SEND_BUFFER_BYTES: Final = 1 << 20
 
 
-class Exchange:
-    """One request and its answer: the stamps of the columns, and what was counted on the way."""
+class Connection:
+    """A socket, its codec, and what is left to write.
+
+    ``receive`` and ``_send`` are the socket's own methods: the hot path calls nothing of ours in between. ``receive``
+    reads into a buffer and returns the bytes read, 0 at the end of the stream; it raises BlockingIOError where
+    nothing has come and OSError where the connection is lost.
+    """
 
     __slots__ = (
-        "bytes_received",
-        "bytes_sent",
-        "connection",
-        "due_ns",
-        "ended",
-        "first_byte_ns",
-        "last_byte_ns",
-        "payload",
-        "row",
-        "send_end_ns",
-        "send_start_ns",
-        "start_ns",
+        "_send",
+        "_unsent",
+        "codec",
+        "exchange",
+        "fd",
+        "is_connecting",
+        "is_spent",
+        "receive",
+        "socket",
+        "wants_write",
+        "watched",
     )
 
-    def __init__(self, row: int, payload: int, due_ns: int, start_ns: int) -> None:
-        self.row = row
-        self.payload = payload
-        self.due_ns = due_ns
-        self.start_ns = start_ns
-        self.send_start_ns = NOT_AVAILABLE
-        self.send_end_ns = NOT_AVAILABLE
-        self.first_byte_ns = NOT_AVAILABLE
-        self.last_byte_ns = NOT_AVAILABLE
-        self.bytes_sent = 0
-        self.bytes_received = 0
-        self.ended = False
-        self.connection: Connection | None = None
+    receive: Callable[[memoryview], int]
+    _send: Callable[[bytes | memoryview], int]
 
-
-class Connection:
-    """A socket, what is left to write, and the reader of its answers."""
-
-    __slots__ = ("_connecting", "_unsent", "exchange", "fd", "reader", "socket")
-
-    def __init__(self, family: int, address: Any, *, keep_body: bool) -> None:
+    def __init__(self, family: int, address: Any, codec: Codec) -> None:
         """Starts to connect and returns at once.
 
         Raises:
             OSError: refused at once, or there is no descriptor or port left.
         """
-        self.reader = ResponseReader(keep_body=keep_body)
+        self.codec = codec
         self.exchange: Exchange | None = None
-        self._unsent = memoryview(b"")
+        self.is_spent = False  # it can carry no other exchange
         self.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.fd = self.socket.fileno()
+        self._send = self.socket.send
+        self.receive = self.socket.recv_into
+        self._unsent: bytes | memoryview = codec.greeting()
+        self.watched = READ_AND_WRITE  # what epoll was told to tell of
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-            self._connecting = self._connect(address)
+            self.is_connecting = self._connect(address)
         except OSError:
             self.socket.close()
             raise
+        self.wants_write = True  # at least to find out that it is connected
 
     def _connect(self, address: Any) -> bool:
         try:
@@ -79,60 +72,67 @@ class Connection:
             return True
         return False
 
-    @property
-    def wants_write(self) -> bool:
-        """Whether to be woken when the socket takes bytes: it is connecting, or a request is half written."""
-        return self._connecting or bool(self._unsent)
-
-    def send(self, exchange: Exchange, request: bytes) -> None:
-        """Writes as much of the request as the socket takes; ``flush`` writes the rest.
+    def carry(self, exchange: Exchange) -> None:
+        """Begins the exchange and writes as much of it as the socket takes; ``flush`` writes the rest.
 
         Raises:
             OSError: the connection is lost.
         """
         self.exchange = exchange
-        exchange.connection = self
-        self.reader.start()
-        self._unsent = memoryview(request)
-        if not self._connecting:
-            self._write()
+        data = self.codec.start(exchange.request)
+        if self.wants_write:  # connecting, or its greeting is on the way
+            self._unsent = b"".join((self._unsent, data))
+            if not self.is_connecting:
+                self.flush()
+            return
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        exchange.bytes_sent = sent
+        if sent == len(data) and self.codec.is_sent:
+            exchange.send_end_ns = time.monotonic_ns()
+        else:
+            self._unsent = memoryview(data)[sent:]
+            self.flush()
 
     def flush(self) -> None:
-        """The socket has become writable.
+        """Writes what is left, and what the protocol itself has to say, as far as the socket takes it.
 
         Raises:
             OSError: it could not connect, or the connection is lost.
         """
-        if self._connecting:
-            error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if error:
-                raise OSError(error, os.strerror(error))
-            self._connecting = False
-        if self._unsent:
-            self._write()
+        if self.is_connecting:
+            self._settle()
+        self._unsent = self._unsent or self.codec.outgoing()
+        while self._unsent:
+            try:
+                sent = self._send(self._unsent)
+            except BlockingIOError:
+                break
+            if self.exchange is not None:
+                self.exchange.bytes_sent += sent
+            self._unsent = memoryview(self._unsent)[sent:] if sent < len(self._unsent) else self.codec.outgoing()
+        self.wants_write = bool(self._unsent)
+        exchange = self.exchange
+        if exchange is not None and not self.wants_write and self.codec.is_sent and exchange.send_end_ns < 0:
+            exchange.send_end_ns = time.monotonic_ns()
 
-    def _write(self) -> None:
-        assert self.exchange is not None  # noqa: S101 - there are bytes to write only during an exchange
-        try:
-            sent = self.socket.send(self._unsent)
-        except BlockingIOError:
-            return
-        self._unsent = self._unsent[sent:]
-        self.exchange.bytes_sent += sent
-        if not self._unsent:
-            self.exchange.send_end_ns = time.monotonic_ns()
-
-    def receive(self, buffer: memoryview) -> int | None:
-        """Bytes read into ``buffer``; 0 at the end of the stream, None where nothing has come.
+    def say(self, data: bytes) -> None:
+        """Writes what the codec had to say, after anything that is not yet written.
 
         Raises:
             OSError: the connection is lost.
         """
-        try:
-            return self.socket.recv_into(buffer)
-        except BlockingIOError:
-            return None
+        self._unsent = b"".join((self._unsent, data))
+        self.flush()
 
     def close(self) -> None:
         """Gives the descriptor back; epoll forgets it by itself."""
         self.socket.close()
+
+    def _settle(self) -> None:
+        error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
+        self.is_connecting = False

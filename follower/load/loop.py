@@ -8,13 +8,14 @@ import time
 from collections import deque
 from typing import Final
 
-from follower.load.connection import Connection, Exchange
+from follower.load.codec import Codec, MalformedResponse, ResponseReset
+from follower.load.connection import Connection
 from follower.load.encode import MalformedAnswer
+from follower.load.exchange import Exchange
 from follower.load.in_flight import InFlight
 from follower.load.pacing import NEVER, Pacing
 from follower.load.pool import Pool
-from follower.load.response import MalformedResponse, ResponseReader
-from follower.load.samples import SampleTable
+from follower.load.rows import RowWriter
 from follower.load.waiter import Waiter
 from follower.load.work import Work
 from follower.pipeline.protocol import PipelineFailed
@@ -30,172 +31,219 @@ MALFORMED: Final = ERROR_KINDS.index("malformed")
 PIPELINE: Final = ERROR_KINDS.index("pipeline")
 NOT_SENT: Final = ERROR_KINDS.index("not-sent")
 
+MOST_SENT_AGAIN: Final = 3
+"""How often a request that the server did not look at (GOAWAY, REFUSED_STREAM) goes out again."""
+
 _READ_BUFFER_BYTES: Final = 1 << 20
 _QUICK_PIECES: Final = 32  # requests taken up or finished between two looks at the sockets where each is quick
-_WORKER: Final = 0  # one sender process for now
-
-_REPORTED: Final = (
-    b"inferbench-queue-ns",
-    b"inferbench-inference-ns",
-    b"inferbench-total-ns",
-    b"inferbench-batch-size",
-)
 
 
 class LoadLoop:
-    """Runs one plan against one target and leaves a full table: a row for every request of the plan."""
+    """Runs one plan against one target and leaves a row for every request of the plan."""
 
     def __init__(
         self,
         *,
         plan: Plan,
-        origin_ns: int,
         request_timeout_ns: int,
         pacing: Pacing,
         work: Work,
         pool: Pool,
         waiter: Waiter,
-        table: SampleTable,
+        rows: RowWriter,
     ) -> None:
-        self.in_flight = InFlight(origin_ns + plan.warmup_ns, origin_ns + plan.end_ns)
+        self.in_flight = InFlight()
         self._pacing = pacing
         self._work = work
         self._pool = pool
         self._waiter = waiter
-        self._table = table
-        self._payloads = plan.payload.tolist()
+        self._rows = rows
+        self._payloads = plan.payload.data
+        self._rotation = len(plan.payload)
+        self._plan = plan
         self._timeout_ns = request_timeout_ns
-        self._end_ns = origin_ns + plan.end_ns
-        self._stop_ns = self._end_ns + request_timeout_ns
+        self._end_ns = NEVER
+        self._stop_ns = NEVER
+        self._look_ns = NEVER  # when to look for requests past their time limit, and for the end
         self._pieces = 1 if work.takes_time else _QUICK_PIECES
         self._buffer = memoryview(bytearray(_READ_BUFFER_BYTES))
-        self._rows = 0
+        self._taken = 0
         self._answered: deque[Connection] = deque()
-        self._limits: deque[tuple[int, Exchange]] = deque()  # time limits, earliest first
 
-    def run(self) -> int:
-        """Returns the monotonic time of its end: the plan's, or when the last answer was in or given up."""
-        while (now_ns := time.monotonic_ns()) < self._stop_ns:
+    def run(self, origin_ns: int) -> int:
+        """Runs the plan from the moment ``origin_ns`` of CLOCK_MONOTONIC.
+
+        Returns the time of its end: the plan's, or when the last answer was in or given up.
+        """
+        self._begin(origin_ns)
+        now_ns = time.monotonic_ns()
+        while now_ns < self._stop_ns:
             if now_ns >= self._end_ns and not self.in_flight.count and self._pacing.next_due_ns() == NEVER:
                 break
-            self._receive(self._wait())
-            self._work_a_little()
-            self._give_up_late()
+            if self._answered:
+                events = self._waiter.poll()
+            else:
+                events = self._waiter.wait(self._pacing.next_due_ns(), self._look_ns, now_ns)
+            self._receive(events)
+            now_ns = self._work_a_little()
+            if now_ns >= self._look_ns:
+                self._give_up_late(now_ns)
         self._give_up_all()
         return now_ns
 
-    def _wait(self) -> list[tuple[int, int]]:
-        if self._answered:
-            return self._waiter.poll()
-        while self._limits and self._limits[0][1].ended:
-            self._limits.popleft()
-        latest_ns = self._limits[0][0] if self._limits else self._end_ns
-        return self._waiter.wait(self._pacing.next_due_ns(), min(latest_ns, self._stop_ns))
+    def _begin(self, origin_ns: int) -> None:
+        self._end_ns = origin_ns + self._plan.end_ns
+        self._stop_ns = self._end_ns + self._timeout_ns
+        self._look_ns = min(origin_ns + self._timeout_ns, self._end_ns)
+        self.in_flight.count_from(origin_ns + self._plan.warmup_ns, self._end_ns)
+        self._pacing.begin(origin_ns)
 
-    def _work_a_little(self) -> None:
-        """Finishes and takes up by turns, so that neither waits for a long row of the other."""
+    def _receive(self, events: list[tuple[int, int]]) -> None:
+        connections, buffer = self._pool.open, self._buffer
+        for fd, _ in events:
+            connection = connections.get(fd)
+            if connection is None:  # the timer, or closed a moment ago
+                continue
+            try:
+                if connection.wants_write:
+                    connection.flush()
+                    self._pool.watch(connection)
+                size = connection.receive(buffer)
+            except BlockingIOError:
+                continue
+            except OSError:
+                self._lose(connection)
+                continue
+            self._stamp(connection, size, time.monotonic_ns())
+
+    def _stamp(self, connection: Connection, size: int, now_ns: int) -> None:
+        """Bytes have come, or (``size`` 0) the end of the stream."""
+        exchange = connection.exchange
+        if exchange is None or exchange.last_byte_ns != NOT_AVAILABLE:
+            self._listen(connection, size)
+            return
+        codec = connection.codec
+        if not size:
+            complete = codec.feed_eof()
+        else:
+            if exchange.first_byte_ns == NOT_AVAILABLE:
+                exchange.first_byte_ns = now_ns
+            exchange.bytes_received += size
+            try:
+                complete = codec.feed(self._buffer[:size])
+            except MalformedResponse as error:
+                self._break_off(connection, exchange, RESET if isinstance(error, ResponseReset) else MALFORMED)
+                return
+        if complete:
+            exchange.last_byte_ns = now_ns
+            self._answered.append(connection)
+        elif not size:
+            self._lose(connection)
+            return
+        said = codec.outgoing()
+        if said:
+            self._say(connection, said)
+
+    def _listen(self, connection: Connection, size: int) -> None:
+        """Something between two exchanges: what the protocol says of itself, or the end of the connection."""
+        try:
+            if not size:
+                raise ConnectionResetError
+            connection.codec.feed(self._buffer[:size])
+            said = connection.codec.outgoing()
+            if said:
+                connection.say(said)
+                self._pool.watch(connection)
+        except (MalformedResponse, OSError):
+            self._spend(connection)
+            return
+        if not connection.codec.keep_alive:
+            self._spend(connection)
+
+    def _spend(self, connection: Connection) -> None:
+        """It carries no other exchange; one that is answered and waits to be finished keeps its answer."""
+        connection.is_spent = True
+        if connection.exchange is None:
+            self._pool.drop(connection)
+
+    def _say(self, connection: Connection, said: bytes) -> None:
+        try:
+            connection.say(said)
+            self._pool.watch(connection)
+        except OSError:
+            self._lose(connection)
+
+    def _work_a_little(self) -> int:
+        """Finishes and takes up by turns, so that neither waits for a long row of the other. Returns the time."""
+        now_ns = time.monotonic_ns()
         for _ in range(self._pieces):
             if self._answered:
-                self._finish_next()
-            now_ns = time.monotonic_ns()
+                now_ns = self._finish_next(now_ns)
             if self._pacing.next_due_ns() <= now_ns:
                 self._take_up(self._pacing.take(), now_ns)
+                now_ns = time.monotonic_ns()
             elif not self._answered:
-                return
+                break
+        return now_ns
 
     def _take_up(self, due_ns: int, now_ns: int) -> None:
-        exchange = self._new_exchange(due_ns, now_ns)
+        exchange = self._next_exchange(due_ns, now_ns)
         self.in_flight.enter(now_ns)
-        self._limits.append((now_ns + self._timeout_ns, exchange))
         try:
-            request = self._work.request(exchange.payload)
+            exchange.request = self._work.request(exchange.payload)
         except PipelineFailed:
             self._end(exchange, PIPELINE)
             return
-        exchange.send_start_ns = time.monotonic_ns() if self._work.takes_time else now_ns
-        self._send(exchange, request)
+        exchange.send_start_ns = time.monotonic_ns()
+        self._send(exchange)
 
-    def _new_exchange(self, due_ns: int, start_ns: int) -> Exchange:
-        row = self._rows
-        self._rows += 1
-        return Exchange(row, self._payloads[row % len(self._payloads)], due_ns, start_ns)
+    def _next_exchange(self, due_ns: int, start_ns: int) -> Exchange:
+        row = self._taken
+        self._taken = row + 1
+        return Exchange(row, self._payloads[row % self._rotation], due_ns, start_ns)
 
-    def _send(self, exchange: Exchange, request: bytes) -> None:
+    def _send(self, exchange: Exchange) -> None:
         try:
             connection = self._pool.take()
         except OSError:
             self._end(exchange, CONNECT)
             return
         try:
-            connection.send(exchange, request)
+            connection.carry(exchange)
         except OSError:
             self._lose(connection)
             return
         if connection.wants_write:
             self._pool.watch(connection)
 
-    def _receive(self, events: list[tuple[int, int]]) -> None:
-        for fd, _ in events:
-            connection = self._pool.open.get(fd)
-            if connection is not None:
-                self._attend(connection)
-
-    def _attend(self, connection: Connection) -> None:
-        """Moves bytes both ways on a connection that epoll has named."""
-        try:
-            if connection.wants_write:
-                connection.flush()
-                self._pool.watch(connection)
-            size = connection.receive(self._buffer)
-        except OSError:
-            self._lose(connection)
-            return
-        if size is not None:
-            self._stamp(connection, size, time.monotonic_ns())
-
-    def _stamp(self, connection: Connection, size: int, now_ns: int) -> None:
-        """Bytes have come, or (``size`` 0) the end of the stream."""
-        exchange = connection.exchange
-        if exchange is None:  # an idle connection was closed, or spoke out of turn
-            self._pool.drop(connection)
-            return
-        if exchange.last_byte_ns != NOT_AVAILABLE:  # answered, about to be finished: this is not part of the answer
-            connection.reader.keep_alive = False
-            return
-        if size and exchange.first_byte_ns == NOT_AVAILABLE:
-            exchange.first_byte_ns = now_ns
-        exchange.bytes_received += size
-        try:
-            complete = connection.reader.feed(self._buffer[:size]) if size else connection.reader.feed_eof()
-        except MalformedResponse:
-            self._drop(connection, exchange, MALFORMED)
-            return
-        if complete:
-            exchange.last_byte_ns = now_ns
-            self._answered.append(connection)
-        elif not size:
-            self._lose(connection)
-
-    def _finish_next(self) -> None:
+    def _finish_next(self, now_ns: int) -> int:
+        """Ends the exchange that has waited longest for it. Returns the time."""
         connection = self._answered.popleft()
-        if connection.exchange is not None:  # not lost while it waited
-            self._finish(connection, connection.exchange)
-
-    def _finish(self, connection: Connection, exchange: Exchange) -> None:
-        reader = connection.reader
-        error = OK if 200 <= reader.status < 300 else HTTP_STATUS  # noqa: PLR2004 - the class of success
-        if error == OK:
-            try:
-                self._work.finish(exchange.payload, reader)
-            except MalformedAnswer:
-                error = MALFORMED
-            except PipelineFailed:
-                error = PIPELINE
-        if reader.keep_alive and not connection.wants_write:
+        exchange = connection.exchange
+        if exchange is None or exchange.last_byte_ns == NOT_AVAILABLE:  # lost while it waited
+            return now_ns
+        codec = connection.codec
+        if codec.is_unprocessed:
+            self._break_off(connection, exchange, RESET)
+            return time.monotonic_ns()
+        error = self._judge(exchange, codec)
+        if codec.keep_alive and not connection.wants_write and not connection.is_spent:
             self._pool.give_back(connection)
         else:
             self._pool.drop(connection)
-        self._end(exchange, error, reader)
+        return self._end(exchange, error, codec)
+
+    def _judge(self, exchange: Exchange, codec: Codec) -> int:
+        """The answer's error kind, after whatever work there is to do on it."""
+        if not 200 <= codec.status < 300:  # noqa: PLR2004 - the class of success
+            return HTTP_STATUS
+        try:
+            self._work.finish(exchange.payload, codec)
+        except MalformedAnswer:
+            return MALFORMED
+        except PipelineFailed:
+            return PIPELINE
+        return OK
 
     def _lose(self, connection: Connection) -> None:
         """The connection is gone: before its request was written, after, or between two requests."""
@@ -203,63 +251,51 @@ class LoadLoop:
         if exchange is None:
             self._pool.drop(connection)
         elif exchange.last_byte_ns == NOT_AVAILABLE:
-            self._drop(connection, exchange, CONNECT if exchange.send_end_ns == NOT_AVAILABLE else RESET)
+            self._break_off(connection, exchange, CONNECT if exchange.send_end_ns == NOT_AVAILABLE else RESET)
+        else:
+            connection.is_spent = True
 
-    def _drop(self, connection: Connection, exchange: Exchange, error: int) -> None:
+    def _break_off(self, connection: Connection, exchange: Exchange, error: int) -> None:
+        """Drops the connection in mid-exchange; a request that the server did not look at goes out again."""
+        is_unprocessed = connection.codec.is_unprocessed
         self._pool.drop(connection)
-        self._end(exchange, error)
+        if is_unprocessed and exchange.sent_again < MOST_SENT_AGAIN and error != TIMEOUT:
+            exchange.sent_again += 1
+            exchange.forget()
+            self._send(exchange)
+        else:
+            self._end(exchange, error)
 
-    def _give_up_late(self) -> None:
-        now_ns = time.monotonic_ns()
-        while self._limits and self._limits[0][0] <= now_ns:
-            self._give_up(self._limits.popleft()[1])
+    def _give_up_late(self, now_ns: int) -> None:
+        """Gives up what has passed its time limit, and sets the time of the next look: when the oldest will."""
+        oldest_ns = now_ns
+        for connection in list(self._pool.open.values()):
+            exchange = connection.exchange
+            if exchange is None or exchange.last_byte_ns != NOT_AVAILABLE:
+                continue
+            if exchange.start_ns + self._timeout_ns <= now_ns:
+                self._break_off(connection, exchange, TIMEOUT)
+            else:
+                oldest_ns = min(oldest_ns, exchange.start_ns)
+        border_ns = self._end_ns if now_ns < self._end_ns else self._stop_ns
+        self._look_ns = min(oldest_ns + self._timeout_ns, border_ns)
 
     def _give_up_all(self) -> None:
         """The end: what is in flight is given up, what was never taken up is written down as such."""
         while self._answered:
-            self._finish_next()
-        while self._limits:
-            self._give_up(self._limits.popleft()[1])
-        while self._pacing.next_due_ns() < self._stop_ns:
-            exchange = self._new_exchange(self._pacing.take(), NOT_AVAILABLE)
-            self._write(exchange, NOT_AVAILABLE, NOT_SENT, None)
+            self._finish_next(time.monotonic_ns())
+        for connection in list(self._pool.open.values()):
+            if connection.exchange is not None:
+                self._break_off(connection, connection.exchange, TIMEOUT)
+        for due_ns in self._pacing.left_over():
+            self._rows.write(self._next_exchange(due_ns, NOT_AVAILABLE), NOT_AVAILABLE, NOT_SENT, None)
 
-    def _give_up(self, exchange: Exchange) -> None:
-        """Drops a request that has no whole answer; one that only waits to be finished is left alone."""
-        if not exchange.ended and exchange.last_byte_ns == NOT_AVAILABLE and exchange.connection is not None:
-            self._drop(exchange.connection, exchange, TIMEOUT)
-
-    def _end(self, exchange: Exchange, error: int, reader: ResponseReader | None = None) -> None:
+    def _end(self, exchange: Exchange, error: int, codec: Codec | None = None) -> int:
+        """Writes the row and sets its slot free. Returns the time."""
         instant = error == OK and not self._work.takes_time
         done_ns = exchange.last_byte_ns if instant else time.monotonic_ns()
-        exchange.ended = True
         self.in_flight.leave(done_ns)
-        self._pacing.freed(done_ns, rest=error in {CONNECT, RESET})
-        self._write(exchange, done_ns, error, reader)
-
-    def _write(self, exchange: Exchange, done_ns: int, error: int, reader: ResponseReader | None) -> None:
-        self._table.write(
-            exchange.row,
-            exchange.due_ns,
-            exchange.start_ns,
-            exchange.send_start_ns,
-            exchange.send_end_ns,
-            exchange.first_byte_ns,
-            exchange.last_byte_ns,
-            done_ns,
-            reader.status if reader else 0,
-            error,
-            exchange.bytes_sent,
-            exchange.bytes_received,
-            _WORKER,
-            exchange.payload,
-            *(_reported(reader) if reader else _NOTHING_REPORTED),
-        )
-
-
-_NOTHING_REPORTED: Final = (NOT_AVAILABLE,) * len(_REPORTED)
-
-
-def _reported(reader: ResponseReader) -> tuple[int, ...]:
-    values = (reader.number(name) for name in _REPORTED)
-    return tuple(NOT_AVAILABLE if value is None else value for value in values)
+        self._rows.write(exchange, done_ns, error, codec)
+        now_ns = time.monotonic_ns()
+        self._pacing.freed(now_ns, rest=error in {CONNECT, RESET})
+        return now_ns

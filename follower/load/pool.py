@@ -4,26 +4,35 @@ import contextlib
 import resource
 import socket
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
+from follower.load.codec import Codec
 from follower.load.connection import READ, READ_AND_WRITE, Connection
-from follower.load.protocol import HttpTarget
+from follower.load.dialects import DIALECTS
+from follower.load.protocol import Target
 from follower.load.waiter import Waiter
 
 _AHEAD_NS: Final = 1_000_000_000  # a server that takes longer to accept is met by the run itself
+
+Connect = Callable[[int, Any, Codec], Connection]
+"""Address family, address and codec -> a connection that has begun to connect."""
 
 
 class Pool:
     """Connections to one target, by descriptor; the idle ones last in, first out, so that few are kept warm."""
 
-    def __init__(self, target: HttpTarget, waiter: Waiter, *, keep_body: bool) -> None:
+    def __init__(self, target: Target, waiter: Waiter, *, keep_body: bool, connect: Connect = Connection) -> None:
         """Raises OSError where the host's name cannot be resolved."""
+        self._target = target
+        self._dialect = DIALECTS[target.protocol]
         self._family: int
         self._address: Any
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         self._family, _, _, _, self._address = found[0]
         self._waiter = waiter
         self._keep_body = keep_body
+        self._new = connect
         self._idle: list[Connection] = []
         self.open: dict[int, Connection] = {}
         _raise_descriptor_limit()
@@ -34,9 +43,13 @@ class Pool:
             for _ in range(count):
                 self.give_back(self._connect())
         deadline_ns = time.monotonic_ns() + _AHEAD_NS
-        while any(connection.wants_write for connection in self._idle) and time.monotonic_ns() < deadline_ns:
-            for fd, _ in self._waiter.wait(deadline_ns, deadline_ns):
-                self._settle(self.open[fd])
+        while any(connection.wants_write for connection in self._idle):
+            now_ns = time.monotonic_ns()
+            if now_ns >= deadline_ns:
+                return
+            for fd, _ in self._waiter.wait(deadline_ns, deadline_ns, now_ns):
+                if fd in self.open:
+                    self._settle(self.open[fd])
 
     def take(self) -> Connection:
         """An idle connection, or a new one.
@@ -61,7 +74,10 @@ class Pool:
 
     def watch(self, connection: Connection) -> None:
         """Has the waiter tell of what the connection now waits for."""
-        self._waiter.modify(connection.fd, READ_AND_WRITE if connection.wants_write else READ)
+        wanted = READ_AND_WRITE if connection.wants_write else READ
+        if wanted != connection.watched:
+            connection.watched = wanted
+            self._waiter.modify(connection.fd, wanted)
 
     def close(self) -> None:
         """Closes every connection."""
@@ -71,9 +87,10 @@ class Pool:
         self._idle.clear()
 
     def _connect(self) -> Connection:
-        connection = Connection(self._family, self._address, keep_body=self._keep_body)
+        codec = self._dialect.codec(self._target, keep_body=self._keep_body)
+        connection = self._new(self._family, self._address, codec)
         self.open[connection.fd] = connection
-        self._waiter.register(connection.fd, READ_AND_WRITE if connection.wants_write else READ)
+        self._waiter.register(connection.fd, connection.watched)
         return connection
 
     def _settle(self, connection: Connection) -> None:

@@ -1,11 +1,7 @@
-"""Starts the sender process, passes on when it begins, watches over it, and brings its outcome back."""
+"""Runs a plan with one sender process per client core: slices, barrier, common origin, one set of columns."""
 
-import json
 import os
-import pickle
 import select
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,120 +9,157 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from follower.load.outcome import SendFailure, fetch
-from follower.load.protocol import LoadOutcome, LoadRequest
-from follower.serve.launch import pinned
+from follower.load.live import LiveTables
+from follower.load.merge import merge_rows, most_in_flight
+from follower.load.outcome import WorkerOutcome, merge_answers
+from follower.load.protocol import LiveRows, LoadOutcome, LoadRequest, SenderFailed
+from follower.load.sender_process import SenderProcess
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
+from shared.workload.slices import busy_workers, slice_of
+
+START_DELAY_NS: Final = 50_000_000
+"""Between the last ``ready`` and the plan's zero: time to tell every sender and whoever watches the run."""
 
 _LOOK_S: Final = 0.2  # between two calls of keep_going
-_START_TIMEOUT_S: Final = 60.0
-_WRITE_TIMEOUT_S: Final = 120.0  # after the last request: samples of millions of requests are written to disk
-_LOG_TAIL_BYTES: Final = 4096
+_READY_TIMEOUT_S: Final = 60.0
+_END_TIMEOUT_S: Final = 60.0  # after the last time limit: answers of a pipeline are still to be written
 
 
 class ProcessSender:
-    """The sender as a process of its own on the client cores. It dies with the thread that calls ``run``."""
+    """Senders as processes of their own, one on each client core. They die with the thread that calls ``run``."""
 
     def run(
         self,
         request: LoadRequest,
         *,
-        on_start: Callable[[int, Sequence[int]], None],
+        on_start: Callable[[int, Sequence[int], LiveRows], None],
         keep_going: Callable[[], None],
     ) -> LoadOutcome:
         """Runs the plan to its end.
 
         Raises:
-            AttemptFailed: PIPELINE_FAILED where the ops cannot be built; FOLLOWER_ERROR where the sender itself failed.
+            AttemptFailed: PIPELINE_FAILED where the ops cannot be built; FOLLOWER_ERROR where a sender was not ready in
+                time, or broke: from the start on ``SenderFailed``, which holds the rows that were written.
         """
-        folder = request.samples_path.parent
         with (
-            tempfile.TemporaryDirectory(prefix="sender-", dir=folder) as private,
-            _Child(request, Path(private), keep_going) as child,
+            tempfile.TemporaryDirectory(prefix="sender-", dir=request.folder) as private,
+            _Crew(request, Path(private), keep_going) as crew,
         ):
-            origin_ns = child.await_start()
-            if origin_ns is not None:
-                on_start(origin_ns, (child.pid,))
-                child.await_end(origin_ns + request.plan.end_ns + request.request_timeout_ns)
-            return child.outcome()
+            crew.await_ready()
+            origin_ns = crew.begin()
+            on_start(origin_ns, crew.pids, LiveTables([(p.written, p.plan) for p in crew.processes], origin_ns))
+            return crew.await_end(origin_ns)
 
 
-class _Child:
-    """The process, for as long as it is needed: leaving the context ends it."""
+class _Crew:
+    """All sender processes, for as long as they are needed: leaving the context ends them."""
 
     def __init__(self, request: LoadRequest, folder: Path, keep_going: Callable[[], None]) -> None:
+        self._request = request
         self._keep_going = keep_going
         self._folder = folder
-        self._log = folder / "sender.log"
-        job = folder / "job.pickle"
-        job.write_bytes(pickle.dumps(request))
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                _argv(request.client_cores, job),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
-        self._output = self._process.stdout
-        self.pid = self._process.pid
+        self.processes: list[SenderProcess] = []
 
     def __enter__(self) -> Self:
+        workers = workers_of(self._request)
+        try:
+            for worker in range(workers):
+                folder = self._folder / str(worker)
+                folder.mkdir()
+                plan = slice_of(self._request.plan, worker, workers)
+                self.processes.append(SenderProcess(self._request, plan, worker, folder))
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._output.close()
+        self._end()
 
-    def await_start(self) -> int | None:
-        """The announced origin; None where the sender ended without one."""
-        announced = b""
-        deadline_s = time.monotonic() + _START_TIMEOUT_S
-        while not announced.endswith(b"\n"):
-            piece = self._read(deadline_s)
-            if not piece:
-                return None
-            announced += piece
-        return int(json.loads(announced)["origin_ns"])
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return tuple(process.pid for process in self.processes)
 
-    def await_end(self, last_request_ns: int) -> None:
-        """Waits for the process to end by itself; its pipe closes with it."""
-        deadline_s = last_request_ns / 1e9 + _WRITE_TIMEOUT_S
-        while self._read(deadline_s):
-            continue
+    def await_ready(self) -> None:
+        """The barrier: returns once every sender has everything prepared."""
+        deadline_s = time.monotonic() + _READY_TIMEOUT_S
+        waiting = list(self.processes)
+        while waiting:
+            process = self._next_to_speak(waiting, deadline_s, "was not ready in time")
+            if not os.read(process.output.fileno(), 4096):
+                process.outcome()  # raises: nobody ends before the start but by a failure
+                raise process.failure("ended before the start")
+            waiting.remove(process)
 
-    def outcome(self) -> LoadOutcome:
-        """What the process left behind."""
-        returncode = self._process.wait(timeout=_WRITE_TIMEOUT_S)
-        outcome = fetch(self._folder)
-        if returncode != 0 or outcome is None:
-            raise self._failure(f"the load sender ended with {_how(returncode)}")
-        if isinstance(outcome, SendFailure):
-            raise AttemptFailed(outcome.cause, outcome.detail)
-        return outcome
+    def begin(self) -> int:
+        """Tells every sender the same origin, a little ahead."""
+        origin_ns = time.monotonic_ns() + START_DELAY_NS
+        for process in self.processes:
+            process.begin(origin_ns)
+        return origin_ns
 
-    def _read(self, deadline_s: float) -> bytes:
-        """The next piece of the process's output; empty once that is closed. Calls keep_going meanwhile."""
-        while not select.select([self._output], [], [], _LOOK_S)[0]:
+    def await_end(self, origin_ns: int) -> LoadOutcome:
+        """Waits for every sender to end by itself, and puts their parts together."""
+        last_ns = origin_ns + self._request.plan.end_ns + self._request.request_timeout_ns
+        running = list(self.processes)
+        outcomes: dict[int, WorkerOutcome] = {}
+        try:
+            while running:
+                process = self._next_to_speak(running, last_ns / 1e9 + _END_TIMEOUT_S, "does not come to an end")
+                if not os.read(process.output.fileno(), 4096):
+                    outcomes[process.worker] = process.outcome()
+                    running.remove(process)
+        except AttemptFailed as error:
+            if error.cause is not Cause.FOLLOWER_ERROR:
+                raise
+            raise self._broken(error, origin_ns) from error
+        return self._merge(origin_ns, [outcomes[process.worker] for process in self.processes])
+
+    def _next_to_speak(self, waiting: Sequence[SenderProcess], deadline_s: float, complaint: str) -> SenderProcess:
+        """One whose output can be read or is closed. Calls keep_going meanwhile."""
+        outputs = {process.output: process for process in waiting}
+        while not (ready := select.select(list(outputs), [], [], _LOOK_S)[0]):
             self._keep_going()
             if time.monotonic() > deadline_s:
-                raise self._failure("the load sender does not get on")
-        return os.read(self._output.fileno(), 4096)
+                raise waiting[0].failure(complaint)
+        return outputs[ready[0]]
 
-    def _failure(self, detail: str) -> AttemptFailed:
-        tail = self._log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
-        return AttemptFailed(Cause.FOLLOWER_ERROR, detail, log_tail=tail)
+    def _merge(self, origin_ns: int, outcomes: Sequence[WorkerOutcome]) -> LoadOutcome:
+        columns = merge_rows([process.written.all() for process in self.processes])
+        return LoadOutcome(
+            origin_ns=origin_ns,
+            end_ns=max(outcome.end_ns for outcome in outcomes),
+            columns=columns,
+            max_in_flight=most_in_flight(columns),
+            mean_in_flight=sum(outcome.mean_in_flight for outcome in outcomes),
+            answers=merge_answers([outcome.answers for outcome in outcomes]),
+            pids=self.pids,
+            workers=len(outcomes),
+            notes=[
+                f"{process.name}: {note}"
+                for process, outcome in zip(self.processes, outcomes, strict=True)
+                for note in outcome.notes
+            ],
+        )
+
+    def _broken(self, error: AttemptFailed, origin_ns: int) -> SenderFailed:
+        """A sender is lost: the others end too, and what all of them have written is kept."""
+        for process in self.processes:
+            process.kill()
+        columns = merge_rows([process.written.all() for process in self.processes])
+        return SenderFailed(error.cause, error.detail, log_tail=error.log_tail, columns=columns, origin_ns=origin_ns)
+
+    def _end(self) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.close()
 
 
-def _argv(cores: Sequence[int], job: Path) -> list[str]:
-    prepare = [sys.executable, "-I", "-S", pinned.__file__, str(os.getpid()), ",".join(map(str, cores)), "0"]
-    return [*prepare, sys.executable, "-P", "-m", "follower.load.sender", str(job)]
-
-
-def _how(returncode: int) -> str:
-    return f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
+def workers_of(request: LoadRequest) -> int:
+    """How many senders have something to do: at most one for each client core."""
+    workers = busy_workers(request.plan, len(request.client_cores) or 1)
+    return workers if request.plan.concurrency else max(1, min(workers, len(request.plan.due_ns)))

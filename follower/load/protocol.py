@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from shared.errors import AttemptFailed
+from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
 from shared.measure.columns import Columns
 from shared.workload.plan import Plan
@@ -56,13 +58,22 @@ class LoadOutcome:
 
     origin_ns: int  # CLOCK_MONOTONIC at which the plan's zero fell
     end_ns: int
-    columns: Columns  # of all workers, in the order of sending
+    columns: Columns  # of all workers, ordered by due time, then worker
     max_in_flight: int  # of all workers together
     mean_in_flight: float | None = None  # over the planned window, counted apart from the columns
     answers: Sequence[object]  # per payload one tuple with each sample's post-processed answer; None where none came
     pids: Sequence[int]
     workers: int = 1
     notes: Sequence[str] = field(default_factory=tuple)  # such as: kernel time stamps are not to be had, because ...
+
+
+class SenderFailed(AttemptFailed):
+    """A sender broke in mid-run. What all of them had written until then is evidence, not a result."""
+
+    def __init__(self, cause: Cause, detail: str, *, log_tail: str, columns: Columns, origin_ns: int) -> None:
+        super().__init__(cause, detail, log_tail=log_tail)
+        self.columns = columns  # rows that had ended, merged as in LoadOutcome
+        self.origin_ns = origin_ns
 
 
 class LiveRows(Protocol):

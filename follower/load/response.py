@@ -12,8 +12,10 @@ from follower.load.codec import MalformedResponse
 MAX_HEAD_BYTES: Final = 64 * 1024
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?\r\n")
 _HEADER_LINES: Final = re.compile(rb"(?:[^\s:]+:[^\r\n]*\r\n)*")
+_OK_LINE: Final = b"http/1.1 200 ok"
 _MAX_DIGITS: Final = 18  # stays inside 64 bits
 _SHOWN_BYTES: Final = 200
+_UNUSUAL: Final = {b"204", b"304"}  # without a body, whatever their headers say
 
 
 class Body(Protocol):
@@ -41,6 +43,11 @@ class LengthBody:
         self._remaining -= size
         self.complete = self._remaining == 0
         return size
+
+
+_NONE: Final[dict[bytes, bytes]] = {}
+_NOTHING_DUE: Final = LengthBody(0, None)
+"""Complete, and keeps nothing, so that one serves all."""
 
 
 class ClosingBody:
@@ -129,7 +136,7 @@ class ResponseReader:
         self._keep_body = keep_body
         self._body: Body | None
         self._forget()
-        self._body = LengthBody(0, None)  # complete: nothing is due
+        self._body = _NOTHING_DUE
 
     def greeting(self) -> bytes:
         """Nothing: the client's first bytes are its first request."""
@@ -146,8 +153,8 @@ class ResponseReader:
 
     def _forget(self) -> None:
         self.status = 0
-        self.headers: dict[bytes, bytes] = {}
         self.keep_alive = False
+        self.headers: dict[bytes, bytes] = _NONE
         self._head = bytearray()
         self._body = None
         self._kept: list[bytes] | None = [] if self._keep_body else None
@@ -168,6 +175,8 @@ class ResponseReader:
         Raises:
             MalformedResponse: this is not a response, or bytes follow its end.
         """
+        if self._body is None and not self._head and len(data) <= MAX_HEAD_BYTES and self._take_whole(data):
+            return True
         while self._body is None:
             rest = self._take_head(data)
             if rest is None:
@@ -184,8 +193,41 @@ class ResponseReader:
 
     def number(self, name: bytes) -> int | None:
         """A header's value as a non-negative integer; None where it is absent or no such number."""
-        value = self.headers.get(name)
-        return int(value) if value is not None and value.isdigit() and len(value) <= _MAX_DIGITS else None
+        value = self.headers.get(name, b"").strip(b" \t")
+        return int(value) if value.isdigit() and len(value) <= _MAX_DIGITS else None
+
+    def _take_whole(self, data: memoryview) -> bool:
+        """The usual answer, quickly: it comes in one piece, keeps the connection and says its length once.
+
+        False, with nothing taken, for any other, and for what is not clear: the long way then decides.
+        """
+        whole = bytes(data)
+        end = whole.find(b"\r\n\r\n")
+        if end < 0 or not whole.startswith(b"HTTP/1.1 "):
+            return False
+        first, *lines = whole[:end].lower().split(b"\r\n")
+        try:
+            headers: dict[bytes, bytes] = dict([line.split(b":", 1) for line in lines])
+        except ValueError:  # no colon
+            return False
+        status, length = first[9:12], headers.get(b"content-length", b"").strip(b" \t")
+        if not (
+            _are_plain(headers, lines, whole[:end])
+            and (first == _OK_LINE or _STATUS_LINE.match(whole))
+            and status not in _UNUSUAL
+            and status >= b"200"
+            and length.isdigit()
+            and len(length) <= _MAX_DIGITS
+            and end + 4 + int(length) == len(whole)
+        ):
+            return False
+        self.status = int(status)
+        self.keep_alive = True
+        self.headers = headers
+        self._body = _NOTHING_DUE
+        if self._kept is not None:
+            self._kept.append(whole[end + 4 :])
+        return True
 
     def _take_head(self, data: memoryview) -> memoryview | None:
         """Reads the head if it is whole and returns what follows it; None if more must come.
@@ -234,6 +276,18 @@ class ResponseReader:
         if size is None:
             raise MalformedResponse(f"not a content-length: {length[:40]!r}")
         return LengthBody(size, self._kept)
+
+
+def _are_plain(headers: dict[bytes, bytes], lines: list[bytes], head: bytes) -> bool:
+    """Whether lines that were split at their first colon are header lines, each name once, none about framing."""
+    names = b"".join(headers)
+    return (
+        len(headers) == len(lines) == head.count(b"\r") == head.count(b"\n")
+        and b"" not in headers
+        and len(names.split()) == 1  # no white space in any
+        and b"connection" not in headers
+        and b"transfer-encoding" not in headers
+    )
 
 
 def _read_headers(block: bytes) -> dict[bytes, bytes]:
