@@ -55,7 +55,7 @@ def read_samples(source: Path | BinaryIO) -> Samples:
     """
     try:
         table = pq.read_table(source)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise InvalidInput(f"not a samples file: {error}") from error
     if not table.schema.remove_metadata().equals(SCHEMA):
         raise InvalidInput(f"samples must have the columns {COLUMNS}, found {table.schema.to_string()}")
