@@ -32,7 +32,9 @@ def search_news(before: JobView | None, now: JobView) -> list[str]:
         {probe.run_id for search in before.searches for probe in search.probes if probe.outcome} if before else set()
     )
     told = (probe for search in now.searches for probe in search.probes if probe.outcome and probe.run_id not in known)
-    return [printable(f"{probe.run_id}  {_rate(probe.rate_rps)} req/s: {probe.outcome}{_why(probe)}") for probe in told]
+    return [
+        printable(f"{probe.run_id}  {_rate(probe.rate_rps)} req/s: {_outcome(probe)}{_why(probe)}") for probe in told
+    ]
 
 
 def search_exit_code(job: JobView, records: Sequence[Record]) -> ExitCode:
@@ -61,20 +63,32 @@ def _answer(search: SearchView, *, several: bool) -> str:
 
 def _told(search: SearchView) -> str:
     match search.state:
-        case "found" if search.high_rps is not None:
-            return f"{_rate(search.rate_rps)} req/s meet the SLO, the limit is below {_rate(search.high_rps)} req/s"
         case "found":
-            return f"{_rate(search.rate_rps)} req/s meet the SLO, the limit was not reached"
+            return f"{_rate(search.rate_rps)} req/s is the highest rate found to meet the SLO{_bracket(search)}"
         case "not-found":
-            return "no rate was found that meets the SLO"
+            return f"no rate was found that meets the SLO{_bracket(search)}"
         case "cancelled":
-            return f"cancelled after {len(search.probes)} probes, without an answer"
+            return f"cancelled after {len(search.probes)} probes, without an answer{_bracket(search)}"
         case _:
             return f"searching, probe {len(search.probes)} at {_rate(search.probes[-1].rate_rps)} req/s"
 
 
+def _bracket(search: SearchView) -> str:
+    """Where the true limit is believed to lie; nothing where both sides are open."""
+    low, high = _rate(search.low_rps), _rate(search.high_rps)
+    if search.low_rps is not None and search.high_rps is not None:
+        return f"; the limit lies between {low} and {high} req/s"
+    if search.high_rps is not None:
+        return f"; the limit lies below {high} req/s"
+    return "" if search.low_rps is None else f"; the limit lies above {low} req/s"
+
+
 def _row(probe: ProbeView) -> tuple[str, ...]:
-    return (probe.run_id, _rate(probe.rate_rps), probe.outcome or "-", probe.reason or "-")
+    return (probe.run_id, _rate(probe.rate_rps), _outcome(probe), probe.reason or "-")
+
+
+def _outcome(probe: ProbeView) -> str:
+    return f"{probe.outcome}, leans to {probe.leans}" if probe.leans else probe.outcome or "-"
 
 
 def _where(search: SearchView) -> str:

@@ -91,7 +91,7 @@ def derive(run: Run, evidence: Evidence) -> StoredRecord:
     spec = RunSpec.model_validate(run.spec)
     task = Task(
         comparability_key=run.comparability_key,
-        facts=task_of(spec, model_digest(spec, digest_of(run.model)), digest_of(run.dataset)),
+        facts=task_of(spec, model_digest(spec, digest_of(run.model)), digest_of(run.dataset), digest_of(run.trace)),
         record_count=1,
         last_at=record.finished_at,
     )

@@ -63,6 +63,7 @@ def search_view(job: Job, search: Search, first: RunView) -> SearchView:
             run_id=probe_run_id(job, search, number),
             rate_rps=probe.rate_rps,
             outcome=probe.judged.outcome if probe.judged else None,
+            leans=probe.judged.leans if probe.judged else None,
             reason=probe.judged.reason if probe.judged else "",
         )
         for number, probe in enumerate(search.probes)

@@ -53,19 +53,24 @@ class RunView(View):
 
 
 class ProbeView(View):
-    """A rate that a search tries. ``outcome`` is None until its run has ended, and where it was cancelled."""
+    """A rate that a search tries. ``outcome`` is None until its run has ended, and where it was cancelled.
+
+    ``leans``: to which side the figures of an undecided probe point, where noise hides the side.
+    """
 
     run_id: str
     rate_rps: float
     outcome: ProbeOutcome | None = None
+    leans: Literal["met", "missed"] | None = None
     reason: str = ""
 
 
 class SearchView(View):
     """A search for the highest rate that meets the limits, at one point of a job.
 
-    ``rate_rps`` is that rate, once it is found. The true limit is believed to lie between ``low_rps`` and
-    ``high_rps``; None leaves that side open. A search that was cancelled has no answer.
+    ``rate_rps`` is that rate, once it is found: the highest whose measured figures keep the limits. The true limit is
+    believed to lie between ``low_rps`` and ``high_rps``, which count sure outcomes only; None leaves that side open.
+    A search that was cancelled has no answer.
     """
 
     repeat: int = 0

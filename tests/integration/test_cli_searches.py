@@ -78,7 +78,9 @@ def test_run_follows_a_search_until_it_has_its_answer(
     will_search(leader)
     assert inferbench("run", "job.yaml") == 0
     output, errors = capsys.readouterr()
-    assert output.splitlines()[0] == "10 req/s meet the SLO, the limit is below 20 req/s"
+    assert output.splitlines()[0] == (
+        "10 req/s is the highest rate found to meet the SLO; the limit lies between 10 and 20 req/s"
+    )
     assert [line.split()[:3] for line in output.splitlines()[2:4]] == [[RUN_ID, "10", "met"], [SECOND, "20", "missed"]]
     assert errors.count(f"{RUN_ID}  10 req/s: met") == 1
     assert errors.count(f"{SECOND}  20 req/s: missed") == 1

@@ -4,9 +4,10 @@ import hashlib
 from typing import Any
 
 import pytest
-from support.desks import Workplace, registration, stream
+from support.desks import Workplace, registration, stream, success
 
 from leader.perfdb import documents, schema
+from leader.perfdb.entities import RecordFilter
 from shared.errors import InvalidInput, NotFound, TooLarge
 from shared.wire.views import DatasetView
 
@@ -74,6 +75,17 @@ async def test_the_bytes_of_a_trace_decide_what_is_comparable(tracing: Workplace
     plans.append(await tracing.submit(workload=replay("morning")))
     keys = [(await tracing.db.runs.of_job(job.id))[0].comparability_key for job in plans]
     assert keys[0] == keys[1] != keys[2] == keys[3]
+
+
+async def test_a_record_of_a_replay_is_ranked_under_the_traces_digest(tracing: Workplace) -> None:
+    """People see the name, too."""
+    await tracing.submit(workload=replay("morning"))
+    given = await tracing.claimed()
+    await tracing.desk.queue.deliver("f1", given.run_id, success(given))
+    (group,) = (await tracing.desk.reads.leaderboard("p99_ms", RecordFilter())).groups
+    assert (group.task["workload"]["trace"], group.task["workload"]["sha256"]) == (
+        "morning", hashlib.sha256(MORNING).hexdigest(),
+    )  # fmt: skip
 
 
 async def test_a_sweep_over_traces_pins_each(tracing: Workplace) -> None:

@@ -41,7 +41,10 @@ def job(*searches: SearchView, state: str = "succeeded", **more: Any) -> JobView
 def test_the_answer_comes_first_and_then_every_probe() -> None:
     """The rate, what limits it, why the search ended; then rate, outcome and reason of each probe."""
     assert search_lines(job(FOUND)) == [
-        "10 req/s meet the SLO, the limit is below 20.5 req/s · all 2 probes are used",
+        (
+            "10 req/s is the highest rate found to meet the SLO; the limit lies between 10 and 20.5 req/s"
+            " · all 2 probes are used"
+        ),
         "PROBE                              REQ/S  OUTCOME  WHY",
         f"{JOB_ID}.0000  10     met      p99_ms 30 (limit 50)",
         f"{JOB_ID}.0001  20.5   missed   p99_ms 90 (limit 50)",
@@ -51,8 +54,15 @@ def test_the_answer_comes_first_and_then_every_probe() -> None:
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (search(probe(0, 10, "met"), rate_rps=10, low_rps=10), "10 req/s meet the SLO, the limit was not reached"),
-        (search(probe(0, 10, "missed"), state="not-found"), "no rate was found that meets the SLO"),
+        (
+            search(probe(0, 10, "met"), rate_rps=10, low_rps=10),
+            "10 req/s is the highest rate found to meet the SLO; the limit lies above 10 req/s",
+        ),
+        (search(probe(0, 10, "undecided"), rate_rps=10), "10 req/s is the highest rate found to meet the SLO"),
+        (
+            search(probe(0, 10, "missed"), state="not-found", high_rps=10),
+            "no rate was found that meets the SLO; the limit lies below 10 req/s",
+        ),
         (search(probe(0, 10), state="searching"), "searching, probe 1 at 10 req/s"),
         (
             search(probe(0, 10, "met"), probe(1, 20), state="cancelled", reason="run x was cancelled"),
@@ -63,6 +73,16 @@ def test_the_answer_comes_first_and_then_every_probe() -> None:
 def test_a_search_without_a_full_answer_says_so(found: SearchView, told: str) -> None:
     """Not reached, not found, not yet, or not any more."""
     assert search_lines(job(found))[0] == told
+
+
+def test_a_probe_that_leans_says_to_which_side() -> None:
+    """Noise hides the side, and the search goes on all the same."""
+    leaning = probe(0, 10, "undecided", "p99_ms 49 (limit 50)").model_copy(update={"leans": "met"})
+    open_ = job(search(probe(0, 10), state="searching"))
+    assert "undecided, leans to met  p99_ms 49" in search_lines(job(search(leaning)))[-1]
+    assert search_news(open_, job(search(leaning))) == [
+        f"{JOB_ID}.0000  10 req/s: undecided, leans to met (p99_ms 49 (limit 50))"
+    ]
 
 
 def test_several_searches_are_told_apart_by_point_and_repeat() -> None:
@@ -91,7 +111,7 @@ def test_a_job_is_reported_with_the_answer_before_its_runs() -> None:
     """The heading, the answer, the probes, the runs."""
     lines = job_report(job(FOUND), NOON)
     assert lines[0].startswith(JOB_ID)
-    assert lines[1].startswith("10 req/s meet the SLO")
+    assert lines[1].startswith("10 req/s is the highest")
     assert lines[5].split()[:2] == ["RUN", "STATE"]
     assert len(lines) == 1 + 4 + 3
 
@@ -134,7 +154,7 @@ def test_the_outcome_of_a_search_is_its_job() -> None:
     assert outcome.exit_code == 0
     assert outcome_page(outcome) == outcome.job
     lines = outcome_lines(outcome)
-    assert lines[0].startswith("10 req/s meet the SLO")
+    assert lines[0].startswith("10 req/s is the highest")
     assert lines[-1] == f"one run in full: inferbench get {JOB_ID}.0000"
     assert len(lines) == 4 + 1
 
