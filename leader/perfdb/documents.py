@@ -30,13 +30,14 @@ from leader.perfdb.entities import (
     Task,
     Token,
 )
+from leader.perfdb.older_records import read_record, read_result
 from model_repo.protocol import VersionedBlob
 from shared.jobs.lifecycle import Lease, RunStatus
 from shared.measure.metrics import METRICS
 from shared.measure.record import Record
 from shared.scheduling.needs import Need
 from shared.scheduling.order import PRIORITIES
-from shared.wire.assignment import BlobPin, ModelPin, Result
+from shared.wire.assignment import BlobPin, ModelPin
 from shared.wire.identity import Registration
 
 Document = dict[str, Any]
@@ -266,7 +267,7 @@ def evidence_to_document(evidence: Evidence) -> Document:
 def evidence_from_document(document: Document) -> Evidence:
     return Evidence(
         **{name: document[name] for name in _EVIDENCE_PLAIN},
-        result=Result.model_validate_json(document["result"]),
+        result=read_result(document["result"]),
         received_at=from_us(document["received_at_us"]),
     )
 
@@ -335,7 +336,7 @@ def record_to_document(stored: StoredRecord) -> Document:
 
 
 def record_from_document(document: Document) -> Record:
-    return Record.model_validate_json(document["record"])
+    return read_record(document["record"])
 
 
 def follower_to_document(follower: Follower) -> Document:
