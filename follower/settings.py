@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import InvalidInput, Problem
@@ -36,6 +36,9 @@ class FollowerSettings(BaseSettings):
     )
     preflight: Literal["mark", "refuse", "off"] = Field("mark", description="What a busy host means for a run.")
     max_busy_share: float = Field(0.25, gt=0, le=1, description="Use of the slot's cores by others that is too much.")
+    invalid_busy_share: float = Field(
+        0.6, gt=0, le=1, description="Use of the slot's cores by others, in the window, that makes a run invalid."
+    )
     max_cache_bytes: int = Field(20 * 1024**3, ge=0, description="Fetched models and datasets kept for the next run.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event logged.")
 
@@ -55,6 +58,15 @@ class FollowerSettings(BaseSettings):
     @classmethod
     def _is_absolute(cls, value: Path) -> Path:
         return value.absolute()
+
+    @model_validator(mode="after")
+    def _limits_are_in_order(self) -> Self:
+        if self.invalid_busy_share < self.max_busy_share:
+            raise ValueError(
+                f"invalid_busy_share ({self.invalid_busy_share:g}) must not be below"
+                f" max_busy_share ({self.max_busy_share:g})"
+            )
+        return self
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -103,4 +115,5 @@ def _parse_labels(text: str) -> dict[str, str]:
 
 
 def _as_problem(loc: tuple[int | str, ...], message: str) -> Problem:
-    return Problem(path=PREFIX + str(loc[0]).upper(), message=message.removeprefix("Value error, "))
+    name = str(loc[0]) if loc else "max_busy_share"  # what speaks of two settings is told of the first
+    return Problem(path=PREFIX + name.upper(), message=message.removeprefix("Value error, "))

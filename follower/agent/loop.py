@@ -183,4 +183,5 @@ class Agent:
             max_cache_bytes=settings.max_cache_bytes,
             preflight=settings.preflight,
             max_busy_share=settings.max_busy_share,
+            invalid_busy_share=settings.invalid_busy_share,
         )

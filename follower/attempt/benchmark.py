@@ -1,4 +1,4 @@
-"""From the started service to the record: wait for it, check its answers, load it, collect, analyse."""
+"""From the started service to the record: wait for it, check its answers, calibrate, load it, collect, analyse."""
 
 import os
 from collections.abc import Sequence
@@ -8,25 +8,27 @@ from datetime import datetime
 from typing import Any, Final
 
 from follower.attempt.answers import MOST_CHECKED, ask_all, grade, metric_of
-from follower.attempt.measure import Measuring, run_load
-from follower.attempt.prepare import Prepared, own_pids
+from follower.attempt.calibration import Calibrated, calibrate
+from follower.attempt.circumstances import circumstances_of, manifest_of
+from follower.attempt.load import build_load
+from follower.attempt.measure import Measuring
+from follower.attempt.prepare import Prepared
 from follower.attempt.record import Findings, build_record
 from follower.attempt.story import Story
 from follower.generate.blob_cache import file_sha256
-from follower.generate.requests import payloads, synthetic_requests
 from follower.inventory.cpu import cpu_quota_cores
 from follower.load.process_sender import ProcessSender
-from follower.load.protocol import EncodedRequest, HttpTarget, LoadOutcome, LoadRequest
-from shared.measure.samples_file import read_samples
+from follower.load.protocol import LoadOutcome, LoadRequest, Sender, SenderFailed
 from follower.load.work import work_of
 from follower.serve.launch.log import tail
-from follower.serve.protocol import ModelMetadata, Service
+from follower.serve.protocol import Service
 from shared.clock import Clock
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
-from shared.measure.analyze import Circumstances, Measurement, analyze
+from shared.measure.analyze import Measurement, analyze
+from shared.measure.manifest import Circumstances
 from shared.measure.record import ColdStart, Quality, Record
-from shared.workload.arrivals import make_plan
+from shared.measure.samples_file import write_samples
 
 NO_LABELS: Final = "quality is not available: the dataset has no labels"
 NO_ANSWERS: Final = "quality is not available: the pipeline does not end in answers"
@@ -36,9 +38,8 @@ NO_ANSWERS: Final = "quality is not available: the pipeline does not end in answ
 class Loaded:
     """What the load left behind."""
 
-    request: LoadRequest
     outcome: LoadOutcome
-    measuring: Measuring
+    circumstances: Circumstances
     in_force: dict[str, Any]
 
 
@@ -49,24 +50,25 @@ def benchmark(prepared: Prepared, service: Service, story: Story, clock: Clock, 
         AttemptFailed: the service never got ready, died, or answered nothing; the sender failed.
     """
     cold_start = _await_ready(prepared, service, story)
-    request = build_load(prepared, service.metadata(), service)
+    request = build_load(prepared, service.metadata(), service.endpoint)
     quality, notes = _check_answers(prepared, service, request, story)
-    loaded = _load(prepared, service, request, story)
+    sender = ProcessSender()
+    calibrated = calibrate(prepared.order, request, sender=sender, service=service, story=story, clock=clock)
+    loaded = _load(prepared, service, request, calibrated, sender=sender, story=story)
     service.stop()
     story.tell("collecting", "the load is over; the samples are read")
-    measurement = _analyze(prepared, loaded)
+    measurement = _analyze(prepared, request, loaded)
     findings = Findings(
         started_at=started_at,
         finished_at=clock.utc_now(),
         card=prepared.model.card,
         cold_start=cold_start,
         measurement=measurement,
-        server=loaded.measuring.server_resources(),
-        client=loaded.measuring.client_resources(),
+        calibration=calibrated.calibration,
         quality=quality,
         in_force=loaded.in_force,
         samples_sha256=file_sha256(prepared.directory.samples),
-        notes=notes,
+        notes=(*notes, *loaded.outcome.notes),
     )
     return build_record(prepared.order, findings)
 
@@ -76,45 +78,6 @@ def _await_ready(prepared: Prepared, service: Service, story: Story) -> ColdStar
     ready_ms = cold_start.first_inference_ms
     story.tell("ready", f"first answer after {ready_ms:.0f} ms", **cold_start.model_dump())
     return cold_start
-
-
-def build_load(prepared: Prepared, model: ModelMetadata, service: Service) -> LoadRequest:
-    """What the sender gets.
-
-    Raises:
-        AttemptFailed: PIPELINE_FAILED where the requests do not fit the model.
-    """
-    spec, slot = prepared.order.assignment.spec, prepared.order.slot
-    requests = spec.requests
-    encoded: tuple[EncodedRequest, ...] = ()
-    raw: tuple[tuple[bytes, ...], ...] = ()
-    if prepared.dataset is None:
-        encoded = synthetic_requests(model, requests.batch_size, requests.distinct, spec.workload.seed)
-    else:
-        _require_one_input(model)
-        raw = payloads([sample.data for sample in prepared.dataset.samples], requests.batch_size)
-    endpoint = service.endpoint
-    return LoadRequest(
-        plan=make_plan(spec.workload, len(encoded or raw)),
-        target=HttpTarget(host=endpoint.host, port=endpoint.port, path=f"/v2/models/{endpoint.model_name}/infer"),
-        encoded=encoded,
-        raw=raw,
-        pipeline=spec.pipeline,
-        input_name=model.inputs[0].name,
-        input_datatype=model.inputs[0].datatype,
-        output_name=model.outputs[0].name,
-        labels=prepared.model.card.labels,
-        request_timeout_ns=spec.workload.request_timeout,
-        client_cores=slot.client_cores,
-        own_core=bool(slot.client_cores) and not set(slot.client_cores) & set(slot.server_cores),
-        samples_path=prepared.directory.samples,
-    )
-
-
-def _require_one_input(model: ModelMetadata) -> None:
-    if len(model.inputs) != 1:
-        names = ", ".join(tensor.name for tensor in model.inputs)
-        raise AttemptFailed(Cause.PIPELINE_FAILED, f"a dataset feeds one input; model {model.name} takes {names}")
 
 
 def _check_answers(
@@ -138,15 +101,35 @@ def _check_answers(
     return quality, (partial,) if quality.n < labelled else ()
 
 
-def _load(prepared: Prepared, service: Service, request: LoadRequest, story: Story) -> Loaded:
-    measuring = Measuring(
-        plan=request.plan, service=service, story=story, cores=prepared.slot_cores, own_pids=own_pids()
-    )
+def _load(
+    prepared: Prepared,
+    service: Service,
+    request: LoadRequest,
+    calibrated: Calibrated,
+    *,
+    sender: Sender,
+    story: Story,
+) -> Loaded:
+    """The plan, start to end, with everything that is read beside it.
+
+    Raises:
+        AttemptFailed: the service or the sender ended early; of a sender, the rows that it left are kept as samples.
+    """
+    order, cores = prepared.order, prepared.slot_cores
+    measuring = Measuring(plan=request.plan, service=service, story=story, cores=cores, gpus=order.slot.gpus)
     in_force = _in_force(prepared, service)
-    outcome = run_load(ProcessSender(), request, measuring)
+    try:
+        outcome = sender.run(request, on_start=measuring.on_start, keep_going=measuring.keep_going)
+    except SenderFailed as error:
+        write_samples(error.columns, None, prepared.directory.samples)
+        raise
+    finally:
+        readings = measuring.finish()
     service.check()
-    in_force["busy_share_of_others_in_window"] = measuring.busy_share()
-    return Loaded(request, outcome, measuring, in_force)
+    circumstances = circumstances_of(
+        order, outcome, readings, calibrated, host_cores=len(cores), busy_before=prepared.preflight.busy_share
+    )
+    return Loaded(outcome, circumstances, in_force)
 
 
 def _in_force(prepared: Prepared, service: Service) -> dict[str, Any]:
@@ -156,7 +139,6 @@ def _in_force(prepared: Prepared, service: Service) -> dict[str, Any]:
         "server_affinity": _affinity(service.pids()),
         "attempt_affinity": _affinity([0]),
         "cpu_quota_cores": cpu_quota_cores(),
-        "busy_share_of_others_before": prepared.preflight.busy_share,
         "dataset": dataset and {"name": dataset.name, "samples": len(dataset.samples), "sha256": dataset.sha256},
     }
 
@@ -170,24 +152,15 @@ def _affinity(pids: Sequence[int]) -> list[int]:
     return sorted(cores)
 
 
-def _analyze(prepared: Prepared, loaded: Loaded) -> Measurement:
-    """Summaries and verdict.
+def _analyze(prepared: Prepared, request: LoadRequest, loaded: Loaded) -> Measurement:
+    """Leaves the raw file, then summaries and verdict.
 
     Raises:
         AttemptFailed: NO_SUCCESSFUL_REQUEST where the window has none to summarise.
     """
-    spec = prepared.order.assignment.spec
-    columns = read_samples(prepared.directory.samples)
-    circumstances = Circumstances(
-        max_in_flight=loaded.outcome.max_in_flight,
-        mean_in_flight=loaded.outcome.mean_in_flight,
-        batch_size=spec.requests.batch_size,
-        client=loaded.measuring.client_resources(),
-        client_cores=len(loaded.request.client_cores) or 1,
-        host_busy=_host_busy(prepared, loaded.measuring),
-        slo=spec.slo,
-    )
-    measurement = analyze(columns, loaded.request.plan, loaded.outcome.origin_ns, circumstances)
+    manifest = manifest_of(prepared.order, request, loaded.circumstances)
+    write_samples(loaded.outcome.columns, manifest, prepared.directory.samples)
+    measurement = analyze(loaded.outcome.columns, request.plan, loaded.circumstances)
     if measurement.response_latency.n == 0:
         kinds = ", ".join(f"{kind} {count}" for kind, count in measurement.errors.items() if count)
         raise AttemptFailed(
@@ -196,11 +169,3 @@ def _analyze(prepared: Prepared, loaded: Loaded) -> Measurement:
             log_tail=tail(prepared.directory.server / "server.log"),
         )
     return measurement
-
-
-def _host_busy(prepared: Prepared, measuring: Measuring) -> str | None:
-    reasons = [prepared.preflight.reason] if prepared.preflight.reason else []
-    share = measuring.busy_share()
-    if prepared.order.preflight != "off" and share is not None and share > prepared.order.max_busy_share:
-        reasons.append(f"others used {share:.0%} of the slot's cores during the window")
-    return "; ".join(reasons) or None

@@ -1,21 +1,48 @@
-"""The measured part of an attempt: load on, resources sampled, service watched; everything else holds still."""
+"""The measured part of an attempt: load on, collectors read, service watched; everything else holds still."""
 
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from follower.attempt.live import LiveView, line_of
 from follower.attempt.story import Story
-from follower.collect.sampler import ProcessSampler
-from follower.inventory.preflight import SHORTEST_NS, CpuReading, busy_share, read_cpu_ticks
-from follower.load.protocol import LoadOutcome, LoadRequest, Sender
+from follower.collect.devices import DeviceCollector
+from follower.collect.host import HostCollector
+from follower.collect.processes import ProcessCollector
+from follower.collect.protocol import Collector
+from follower.load.protocol import LiveRows
 from follower.serve.protocol import Service
-from shared.measure.record import Resources
+from shared.measure.manifest import DeviceReading, HostReading, ProcessReading
 from shared.workload.plan import Plan
 
-TOLD_EVERY_NS: Final = 1_000_000_000
-TOLD_AT_MOST: Final = 20
-"""A long run tells of itself less often: each event costs the agent and the leader a little work."""
+MOST_TOLD: Final = 120
+"""A long run tells of itself less often than once a second: each event costs the agent and the leader a little work."""
+_TOLD_EVERY_NS: Final = 1_000_000_000
+
+SHORTEST_GAP_NS: Final = 200_000_000
+LONGEST_GAP_NS: Final = 500_000_000
+READINGS_WANTED: Final = 50
+MOST_READINGS: Final = 1_000
+"""Readings of one series in a run: they stand in its manifest, some 100 bytes each."""
+
+
+def reading_gap_ns(duration_ns: int) -> int:
+    """Between two readings: 200 to 500 ms, or longer where a run would leave more than ``MOST_READINGS``."""
+    return max(SHORTEST_GAP_NS, min(LONGEST_GAP_NS, duration_ns // READINGS_WANTED), duration_ns // MOST_READINGS)
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the collectors of one run have found."""
+
+    server: Sequence[ProcessReading] = ()
+    client: Sequence[ProcessReading] = ()
+    host: Sequence[HostReading] = ()
+    devices: Sequence[DeviceReading] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    cpu_ns: int | None = None  # spent inside the window on reading and on the live view
 
 
 @dataclass
@@ -26,71 +53,70 @@ class Measuring:
     service: Service
     story: Story
     cores: Sequence[int]  # the slot's
-    own_pids: Sequence[int]  # the attempt and the agent
-    server: ProcessSampler | None = None
-    client: ProcessSampler | None = None
-    before: CpuReading | None = None  # first of the window
-    after: CpuReading | None = None  # last of the window
+    gpus: Sequence[int] = ()
+    _collectors: dict[str, Collector[Any]] = field(default_factory=dict)
+    _view: LiveView | None = None
+    _rows: LiveRows | None = None
     _origin_ns: int = 0
-    _told_ns: int = 0
-    _pids: tuple[int, ...] = ()
+    _read_at_ns: int = 0  # when the next reading is due
+    _tell_at_ns: int = 0
+    _spent_before_ns: int | None = None  # by the collectors, before the window
+    _live_cpu_ns: int = 0
 
-    def on_start(self, origin_ns: int, sender_pids: Sequence[int]) -> None:
+    def on_start(self, origin_ns: int, sender_pids: Sequence[int], rows: LiveRows) -> None:
         """The first request is about to be due."""
         self._origin_ns = origin_ns
-        self._pids = (*self.service.pids(), *sender_pids, *self.own_pids)
-        self.server = ProcessSampler(self.service.pids())
-        self.client = ProcessSampler(sender_pids)
-        for sampler in (self.server, self.client):
-            sampler.start()
+        self._view, self._rows = LiveView(plan=self.plan, origin_ns=origin_ns), rows
+        service_pids = self.service.pids()
+        self._collectors = {
+            "server": ProcessCollector("server", service_pids),
+            "client": ProcessCollector("client", sender_pids),
+            "host": HostCollector(self.cores, [os.getpid(), *service_pids, *sender_pids], [os.getppid()]),
+            "devices": DeviceCollector(self.gpus),
+        }
+        for collector in self._collectors.values():
+            collector.start()
         if self.plan.warmup_ns:
             self.story.tell("warming-up", f"load for {self.plan.warmup_ns / 1e9:g} s before the window")
 
     def keep_going(self) -> None:
         """Raises AttemptFailed once the service is gone, so that nobody waits for what cannot come."""
         self.service.check()
-        if self.server is None or self.client is None:
+        now_ns = time.monotonic_ns()
+        into_ns = now_ns - self._origin_ns - self.plan.warmup_ns
+        if not self._collectors or not 0 <= into_ns < self.plan.duration_ns:
             return
-        elapsed_ns = time.monotonic_ns() - self._origin_ns
-        if self.plan.warmup_ns <= elapsed_ns < self.plan.end_ns:
-            self._look(elapsed_ns - self.plan.warmup_ns)
+        if self._spent_before_ns is None:
+            self._spent_before_ns = self._spent_ns()
+        if now_ns >= self._read_at_ns:
+            self._read_at_ns = now_ns + reading_gap_ns(self.plan.duration_ns) - SHORTEST_GAP_NS // 2
+            for collector in self._collectors.values():
+                collector.sample()
+        if now_ns >= self._tell_at_ns:
+            self._tell_at_ns = now_ns + max(_TOLD_EVERY_NS, self.plan.duration_ns // MOST_TOLD)
+            self._tell(now_ns)
 
-    def busy_share(self) -> float | None:
-        """Use of the slot's cores by others inside the window; None where it was too short to tell."""
-        if self.before is None or self.after is None or self.after.at_ns - self.before.at_ns < SHORTEST_NS:
-            return None
-        return busy_share(self.before, self.after)
+    def finish(self) -> Readings:
+        """Stops the collectors; everything that they read, also where there was no load to speak of."""
+        spent_ns = None if self._spent_before_ns is None else self._spent_ns() - self._spent_before_ns
+        for collector in self._collectors.values():
+            collector.stop()
+        found = {name: collector.readings for name, collector in self._collectors.items()}
+        reasons = {what: why for collector in self._collectors.values() for what, why in collector.unavailable.items()}
+        return Readings(
+            **found,
+            unavailable=reasons,
+            cpu_ns=None if spent_ns is None else spent_ns + self._live_cpu_ns,
+        )
 
-    def server_resources(self) -> Resources:
-        """Use by the service inside the window."""
-        return self._resources(self.server)
+    def _spent_ns(self) -> int:
+        return sum(collector.cpu_ns for collector in self._collectors.values())
 
-    def client_resources(self) -> Resources:
-        """Use by the senders inside the window."""
-        return self._resources(self.client)
-
-    def _resources(self, sampler: ProcessSampler | None) -> Resources:
-        if sampler is None:
-            return Resources(cpu_mean_pct=None, cpu_max_pct=None, rss_max_bytes=None, samples=0)
-        start_ns = self._origin_ns + self.plan.warmup_ns
-        return sampler.summary(start_ns, start_ns + self.plan.duration_ns)
-
-    def _look(self, into_window_ns: int) -> None:
-        reading = read_cpu_ticks(self.cores, self._pids)
-        self.before, self.after = self.before or reading, reading
-        if self.server and self.client:
-            self.server.sample()
-            self.client.sample()
-        if into_window_ns >= self._told_ns:
-            self._told_ns = into_window_ns + max(TOLD_EVERY_NS, self.plan.duration_ns // TOLD_AT_MOST)
-            done_s, all_s = into_window_ns / 1e9, self.plan.duration_ns / 1e9
-            self.story.tell("measuring", f"{done_s:.0f} of {all_s:g} s", elapsed_s=round(done_s, 1), duration_s=all_s)
-
-
-def run_load(sender: Sender, request: LoadRequest, measuring: Measuring) -> LoadOutcome:
-    """The plan, start to end.
-
-    Raises:
-        AttemptFailed: the service or the sender ended early.
-    """
-    return sender.run(request, on_start=measuring.on_start, keep_going=measuring.keep_going)
+    def _tell(self, now_ns: int) -> None:
+        if self._view is None or self._rows is None:
+            return
+        began_ns = time.thread_time_ns()
+        self._view.take(self._rows.take())
+        figures = self._view.figures(now_ns)
+        self.story.tell("measuring", line_of(figures), **figures)
+        self._live_cpu_ns += time.thread_time_ns() - began_ns

@@ -22,6 +22,7 @@ class AttemptOrder(Wire):
     max_cache_bytes: int
     preflight: Literal["mark", "refuse", "off"]
     max_busy_share: float
+    invalid_busy_share: float
 
 
 @dataclass(frozen=True)

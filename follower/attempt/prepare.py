@@ -1,9 +1,12 @@
-"""Everything before the service starts: is the host idle, the model's bytes, the dataset's samples."""
+"""Everything before the service starts: is the host idle, the model's bytes, the dataset's samples, the trace."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from follower.attempt.order import AttemptDir, AttemptOrder
 from follower.attempt.story import Story
@@ -36,6 +39,7 @@ class Prepared:
     preflight: Preflight
     model: Model
     dataset: Dataset | None  # None: synthetic tensors
+    trace_ns: npt.NDArray[np.int64] | None = None  # arrivals of the trace that is replayed, from 0
 
     @property
     def slot_cores(self) -> tuple[int, ...]:
@@ -71,7 +75,8 @@ def prepare(order: AttemptOrder, directory: AttemptDir, story: Story) -> Prepare
     """Get ready to start the service. The host is watched while our own work goes on, which is taken off again.
 
     Raises:
-        AttemptFailed: the model or the dataset cannot be had, or the host is too busy and a busy one is refused.
+        AttemptFailed: the model, the dataset or the trace cannot be had, or the host is too busy and a busy one is
+            refused.
     """
     slot = order.slot
     cores = {*slot.server_cores, *slot.client_cores} or os.sched_getaffinity(0)
@@ -80,7 +85,8 @@ def prepare(order: AttemptOrder, directory: AttemptDir, story: Story) -> Prepare
     cache = BlobCache(order.cache_dir, order.max_cache_bytes, lambda sha256: _blob(order, sha256))
     model = _model(order, directory, cache, story)
     dataset = _dataset(order, directory, cache)
-    return Prepared(order, directory, _preflight(order, before, cores), model, dataset)
+    trace_ns = _trace(order.assignment.trace, directory, cache)
+    return Prepared(order, directory, _preflight(order, before, cores), model, dataset, trace_ns)
 
 
 def own_pids() -> tuple[int, ...]:
@@ -130,6 +136,19 @@ def _uploaded(pin: BlobPin, directory: AttemptDir, cache: BlobCache) -> Dataset:
     path = directory.root / "dataset.parquet"
     cache.link(pin, path)
     return load_parquet(path, name=pin.name, version=pin.version)
+
+
+def _trace(pin: BlobPin | None, directory: AttemptDir, cache: BlobCache) -> npt.NDArray[np.int64] | None:
+    if pin is None:
+        return None
+    from shared.workload.trace import read_trace  # noqa: PLC0415 - seldom needed
+
+    path = directory.root / "trace"
+    cache.link(pin, path)
+    try:
+        return read_trace(path.read_bytes(), pin.name)
+    except InvalidInput as error:
+        raise AttemptFailed(Cause.PIPELINE_FAILED, error.detail) from error
 
 
 @contextmanager

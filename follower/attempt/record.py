@@ -1,7 +1,7 @@
 """Puts the record together from what the phases found. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +10,9 @@ from model_repo.cards import ModelCard
 from model_repo.identity import model_digest
 from shared.jobs.keys import comparability_key, configuration_key, hardware_of
 from shared.measure.analyze import Measurement
+from shared.measure.manifest import Calibration
 from shared.measure.metrics import metrics_of
-from shared.measure.record import ColdStart, Quality, Record, Resources
+from shared.measure.record import ColdStart, Quality, Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,7 @@ class Findings:
     card: ModelCard
     cold_start: ColdStart
     measurement: Measurement
-    server: Resources
-    client: Resources
+    calibration: Calibration | None
     quality: Quality | None
     in_force: Mapping[str, Any]  # pinning, preflight, payloads: what was really so, beside what was asked for
     samples_sha256: str
@@ -38,8 +38,10 @@ def build_record(order: AttemptOrder, found: Findings) -> Record:
         assignment.spec,
         model_digest(assignment.spec, assignment.model.sha256 if assignment.model else None),
         assignment.dataset.sha256 if assignment.dataset else None,
+        assignment.trace.sha256 if assignment.trace else None,
     )
     measured = found.measurement
+    figures = {field.name: getattr(measured, field.name) for field in fields(measured) if field.name != "notes"}
     record = Record(
         run_id=assignment.run_id,
         job_id=assignment.job_id,
@@ -56,20 +58,9 @@ def build_record(order: AttemptOrder, found: Findings) -> Record:
         environment=_environment(order, found.in_force),
         model_card=found.card.model_dump(mode="json"),
         cold_start=found.cold_start,
-        load=measured.load,
-        response_latency=measured.response_latency,
-        service_latency=measured.service_latency,
-        stages=measured.stages,
-        throughput_rps=measured.throughput_rps,
-        throughput_samples_per_s=measured.throughput_samples_per_s,
-        errors=measured.errors,
-        error_rate=measured.error_rate,
-        server=found.server,
-        client=found.client,
-        batch_size_mean=measured.batch_size_mean,
+        **figures,
+        calibration=found.calibration,
         quality=found.quality,
-        slo=measured.slo,
-        validity=measured.validity,
         notes=(*measured.notes, *found.notes),
         samples_sha256=found.samples_sha256,
     )
@@ -78,12 +69,16 @@ def build_record(order: AttemptOrder, found: Findings) -> Record:
 
 def _environment(order: AttemptOrder, in_force: Mapping[str, Any]) -> dict[str, Any]:
     assignment = order.assignment
-    pins = {"model": assignment.model, "dataset": assignment.dataset}
+    pins = {"model": assignment.model, "dataset": assignment.dataset, "trace": assignment.trace}
     return {
         "follower": order.follower,
         "inventory": order.inventory.model_dump(mode="json"),
         "slot": order.slot.model_dump(mode="json"),
         "pins": {name: pin and pin.model_dump(mode="json", exclude={"card"}) for name, pin in pins.items()},
-        "settings": {"preflight": order.preflight, "max_busy_share": order.max_busy_share},
+        "settings": {
+            "preflight": order.preflight,
+            "max_busy_share": order.max_busy_share,
+            "invalid_busy_share": order.invalid_busy_share,
+        },
         "in_force": dict(in_force),
     }

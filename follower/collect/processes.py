@@ -30,7 +30,8 @@ class ProcessCollector(Sampled[ProcessReading]):
     def _read(self, at_ns: int) -> Iterable[ProcessReading]:
         tree = read_tree(self._proc, self._roots)
         if not tree:
-            self._miss("", f"process {', '.join(map(str, self._roots))} was gone")
+            if not self.readings:
+                self._miss("", f"process {', '.join(map(str, self._roots))} was gone")
             return
         threads = sum(stat.threads for stat in tree.values())
         moved = self._moved_bytes(tree)

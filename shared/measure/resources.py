@@ -37,7 +37,7 @@ Value = TypeVar("Value")
 def summarize_processes(readings: Sequence[ProcessReading], start_ns: int, end_ns: int) -> Resources:
     """A process tree's use. CPU is None with fewer than two readings inside the window.
 
-    The maximum of CPU is over spans of at least ``LEAST_SPAN_NS``, or the mean where the window is shorter.
+    The maximum of CPU is over spans of at least ``LEAST_SPAN_NS``, and over the whole.
     """
     inside = _inside(readings, start_ns, end_ns)
     mean = _cpu_pct(inside[0], inside[-1]) if inside else None
@@ -45,7 +45,7 @@ def summarize_processes(readings: Sequence[ProcessReading], start_ns: int, end_n
     switches, elapsed_ns = _growth([r.context_switches for r in inside]), _elapsed_ns(inside)
     return Resources(
         cpu_mean_pct=mean,
-        cpu_max_pct=max(spans, default=mean),
+        cpu_max_pct=None if mean is None else max([mean, *spans]),
         rss_max_bytes=max((reading.rss_bytes for reading in inside), default=None),
         threads_max=max(_known(reading.threads for reading in inside), default=None),
         context_switches_per_s=switches * 1e9 / elapsed_ns if switches is not None and elapsed_ns else None,

@@ -54,6 +54,7 @@ def directory(tmp_path: Path) -> AttemptDir:
         max_cache_bytes=1,
         preflight="off",
         max_busy_share=1.0,
+        invalid_busy_share=1.0,
     )
     found.order.write_text(order.model_dump_json())
     found.outcome.write_text(DIED.model_dump_json())

@@ -96,6 +96,7 @@ def attempt_process(
             "max_cache_bytes": 10**9,
             "preflight": "off",
             "max_busy_share": 0.25,
+            "invalid_busy_share": 0.6,
             **order,
         }
     )

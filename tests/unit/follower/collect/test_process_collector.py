@@ -124,6 +124,15 @@ def test_a_tree_that_is_gone_leaves_no_reading(tmp_path: Path) -> None:
     host.end(10)
     collector.stop()
     assert len(collector.readings) == 1
+    assert collector.unavailable == {}
+
+
+def test_a_tree_that_was_never_there_is_missing_with_its_reason(tmp_path: Path) -> None:
+    """Nothing else would tell it from one that was not looked at."""
+    collector = ProcessCollector("server", [10], FakeHost(tmp_path).proc)
+    collector.start()
+    collector.stop()
+    assert collector.readings == ()
     assert collector.unavailable == {"server": "process 10 was gone"}
 
 

@@ -58,6 +58,12 @@ def test_short_spans_do_not_make_a_maximum_of_rounding() -> None:
     assert summarize_processes(series, LONG_AGO, FAR_OFF).cpu_max_pct == pytest.approx(12)
 
 
+def test_the_maximum_is_never_below_the_mean() -> None:
+    """The end of a window that is no whole span may be its busiest part."""
+    summary = summarize_processes([reading(0, 0), reading(0.6, 0.1), reading(0.9, 0.4)], LONG_AGO, FAR_OFF)
+    assert summary.cpu_max_pct == summary.cpu_mean_pct == pytest.approx(100 * 0.4 / 0.9)
+
+
 def test_a_window_shorter_than_a_span_has_its_mean_as_maximum() -> None:
     """There is no longer span to look at."""
     summary = summarize_processes([reading(0, 0), reading(0.2, 0.1)], LONG_AGO, FAR_OFF)

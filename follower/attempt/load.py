@@ -1,0 +1,58 @@
+"""What the sender gets: plan, target and requests, from what the job says and the service describes."""
+
+from follower.attempt.prepare import Prepared
+from follower.generate.requests import payloads, synthetic_requests
+from follower.load.dialects import infer_target
+from follower.load.protocol import LoadRequest
+from follower.serve.protocol import Endpoint, ModelMetadata
+from shared.errors import AttemptFailed, InvalidInput
+from shared.jobs.lifecycle import Cause
+from shared.workload.arrivals import make_plan
+from shared.workload.plan import Plan
+
+
+def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> LoadRequest:
+    """The whole load, ready to be sent.
+
+    Raises:
+        AttemptFailed: PIPELINE_FAILED where the requests do not fit the model, or a trace does not fit the workload.
+    """
+    spec, slot = prepared.order.assignment.spec, prepared.order.slot
+    requests = spec.requests
+    target = infer_target(spec.service.protocol, endpoint.host, endpoint.port, endpoint.model_name)
+    encoded: tuple[bytes, ...] = ()
+    raw: tuple[tuple[bytes, ...], ...] = ()
+    if prepared.dataset is None:
+        encoded = synthetic_requests(target, model, requests.batch_size, requests.distinct, spec.workload.seed)
+    else:
+        _require_one_input(model)
+        raw = payloads([sample.data for sample in prepared.dataset.samples], requests.batch_size)
+    return LoadRequest(
+        plan=_plan(prepared, len(encoded or raw)),
+        target=target,
+        encoded=encoded,
+        raw=raw,
+        pipeline=spec.pipeline,
+        input_name=model.inputs[0].name,
+        input_datatype=model.inputs[0].datatype,
+        output_name=model.outputs[0].name,
+        labels=prepared.model.card.labels,
+        request_timeout_ns=spec.workload.request_timeout,
+        client_cores=slot.client_cores,
+        own_core=bool(slot.client_cores) and not set(slot.client_cores) & set(slot.server_cores),
+        folder=prepared.directory.root,
+        kernel_timestamps=spec.collect.kernel_timestamps,
+    )
+
+
+def _plan(prepared: Prepared, payload_count: int) -> Plan:
+    try:
+        return make_plan(prepared.order.assignment.spec.workload, payload_count, prepared.trace_ns)
+    except InvalidInput as error:
+        raise AttemptFailed(Cause.PIPELINE_FAILED, f"the workload cannot be planned: {error.detail}") from error
+
+
+def _require_one_input(model: ModelMetadata) -> None:
+    if len(model.inputs) != 1:
+        names = ", ".join(tensor.name for tensor in model.inputs)
+        raise AttemptFailed(Cause.PIPELINE_FAILED, f"a dataset feeds one input; model {model.name} takes {names}")
