@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from follower.load.pacing import NEVER
-from follower.load.waiter import SPIN_NS, Waiter
+from follower.load.waiter import Waiter
 
 MS = 1_000_000
 
 
-@pytest.fixture(params=[0, SPIN_NS], ids=["sleeping", "spinning"])
+@pytest.fixture(params=[0, 300_000], ids=["sleeping", "spinning"])
 def waiter(request: pytest.FixtureRequest) -> Iterator[Waiter]:
     """A waiter that sleeps to the due time, and one that polls through the last stretch."""
     with Waiter(spin_ns=request.param) as opened:
@@ -25,7 +25,7 @@ def overshoot_ns(waiter: Waiter, gap_ns: int) -> int:
     """How much later than due the loop could take the request up."""
     due_ns = time.monotonic_ns() + gap_ns
     while (now_ns := time.monotonic_ns()) < due_ns:
-        assert waiter.wait(due_ns, due_ns + 1000 * MS) == []
+        waiter.wait(due_ns, due_ns + 1000 * MS, now_ns)
     return now_ns - due_ns
 
 
@@ -34,10 +34,20 @@ def test_a_due_time_is_met_within_a_millisecond(waiter: Waiter) -> None:
     assert statistics.median(overshoot_ns(waiter, 1_300_000) for _ in range(31)) < MS
 
 
+def test_a_wait_is_a_handful_of_turns_and_not_a_busy_loop(waiter: Waiter) -> None:
+    """One turn wakes for the due time; a timer that fired is not told of again and again."""
+    due_ns = time.monotonic_ns() + 20 * MS
+    turns = 0
+    while (now_ns := time.monotonic_ns()) < due_ns:
+        waiter.wait(due_ns, due_ns + 1000 * MS, now_ns)
+        turns += 1
+    assert turns <= 3
+
+
 def test_a_past_due_time_does_not_wait(waiter: Waiter) -> None:
     """It is overdue."""
     began_ns = time.monotonic_ns()
-    assert waiter.wait(began_ns - 5 * MS, began_ns + 60_000 * MS) == []
+    waiter.wait(began_ns - 5 * MS, began_ns + 60_000 * MS, began_ns)
     assert time.monotonic_ns() - began_ns < 1000 * MS
 
 
@@ -48,13 +58,24 @@ def test_a_readable_socket_ends_the_wait(waiter: Waiter) -> None:
         waiter.register(ours.fileno(), select.EPOLLIN)
         theirs.send(b"x")
         now_ns = time.monotonic_ns()
-        assert waiter.wait(now_ns + 60_000 * MS, NEVER) == [(ours.fileno(), select.EPOLLIN)]
+        assert waiter.wait(now_ns + 60_000 * MS, NEVER, now_ns) == [(ours.fileno(), select.EPOLLIN)]
         assert waiter.poll() == [(ours.fileno(), select.EPOLLIN)]
+
+
+def test_a_socket_ends_the_polling_too() -> None:
+    """A due time is near, but an answer is nearer."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Waiter(spin_ns=60_000 * MS) as waiter:
+        waiter.register(ours.fileno(), select.EPOLLIN)
+        theirs.send(b"x")
+        now_ns = time.monotonic_ns()
+        assert waiter.wait(now_ns + 50_000 * MS, NEVER, now_ns) == [(ours.fileno(), select.EPOLLIN)]
 
 
 def test_without_a_due_time_it_waits_for_the_latest_moment(waiter: Waiter) -> None:
     """And a due time that has passed before does not wake it again."""
     overshoot_ns(waiter, MS)
+    waiter.poll()
     began_ns = time.monotonic_ns()
-    assert waiter.wait(NEVER, began_ns + 30 * MS) == []
+    assert waiter.wait(NEVER, began_ns + 30 * MS, began_ns) == []
     assert time.monotonic_ns() >= began_ns + 29 * MS
