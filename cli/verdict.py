@@ -4,37 +4,46 @@ from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import Any, Final
 
+from cli.latencies import WHY_THEY_DIFFER, latency_picture, response_lines, service_line
 from cli.quantities import NOT_AVAILABLE, cpu, fitted, milliseconds, percent, printable, rate, size
 from shared.measure.metrics import METRICS
-from shared.measure.record import STAGES, Answer, LatencySummary, Quality, Record, Resources, SloCheck
+from shared.measure.record import STAGES, Answer, Goodput, Quality, Record, Resources, SloCheck
 
 COLUMNS: Final = 100
 MAX_LINES: Final = 24
 _LABEL: Final = 12
 _BAR: Final = 30
 _EXAMPLES: Final = 3
-_FLOORS: Final = {name for name, metric in METRICS.items() if metric.higher_is_better}
+_FLOORS: Final = {"good_share", *(name for name, metric in METRICS.items() if metric.higher_is_better)}
 
 
 def verdict_block(record: Record, *, name: str = "") -> list[str]:
-    """At most ``MAX_LINES`` lines of at most ``COLUMNS`` columns. ``name`` is the job's."""
-    lines = [
+    """At most ``MAX_LINES`` lines of at most ``COLUMNS`` columns, the verdict first. ``name`` is the job's."""
+    picture = list(latency_picture(record.response_latency, record.service_latency))
+    fewer = [(picture, examples) for examples in range(_EXAMPLES, -1, -1)]
+    blocks = (_lines(record, name, *given) for given in [*fewer, ([], 0)])
+    lines = next((block for block in blocks if len(block) <= MAX_LINES), [])
+    return [fitted(line, COLUMNS) for line in lines]
+
+
+def _lines(record: Record, name: str, picture: Sequence[str], examples: int) -> list[str]:
+    return [
+        *_labelled("verdict", _verdict(record)),
         *_labelled("run", [" · ".join(part for part in (record.run_id, printable(name), _attempt(record)) if part)]),
         *_labelled("what", [_subject(record)]),
-        *_labelled("verdict", _verdict(record)),
-        *_labelled("SLO", _slo(record.slo)),
-        *_labelled("response", [_latency(record.response_latency)]),
-        *_labelled("service", [_latency(record.service_latency)]),
+        *_labelled("SLO", _slo(record.slo, record.goodput)),
+        *_labelled("response", response_lines(record.response_latency, COLUMNS - _LABEL)),
+        *_labelled("service", [service_line(record.service_latency)]),
+        *_labelled("wire", [service_line(record.wire_latency)] if record.wire_latency else []),
+        *_labelled("", [WHY_THEY_DIFFER, *picture]),
         *_labelled("throughput", [_throughput(record)]),
         *_labelled("stages", _stages(record)),
         *_labelled("errors", [_errors(record)]),
         *_labelled("cold start", [_cold_start(record)]),
-        *_labelled("server", [f"{_resources(record.server)} · batch {_batch(record.batch_size_mean)}"]),
-        *_labelled("client", [_resources(record.client)]),
-        *_labelled("quality", _quality(record.quality)),
+        *_labelled("used", [_used(record)]),
+        *_labelled("quality", _quality(record.quality, examples)),
         *_labelled("more", [f"inferbench get | logs | samples {record.run_id}"]),
     ]
-    return [fitted(line, COLUMNS) for line in lines]
 
 
 def _labelled(label: str, lines: Iterable[str]) -> Iterator[str]:
@@ -66,31 +75,30 @@ def _model_name(model: dict[str, Any]) -> str:
 
 
 def _verdict(record: Record) -> list[str]:
-    reasons = "; ".join(map(printable, record.validity.reasons))
-    return _wrapped(record.validity.verdict.upper() + (f": {reasons}" if reasons else ""), 2)
+    """The kind, and what speaks for it; a reason need not name the kind again."""
+    verdict = record.verdict
+    reasons = "; ".join(printable(reason).removeprefix(f"{verdict.kind}: ") for reason in verdict.reasons)
+    return _wrapped(verdict.kind.upper() + (f": {reasons}" if reasons else ""), 2)
 
 
-def _slo(checks: Sequence[SloCheck]) -> list[str]:
-    if not checks:
+def _slo(checks: Sequence[SloCheck], goodput: Goodput | None) -> list[str]:
+    if not checks and goodput is None:
         return ["none asked for"]
-    unmet = [check for check in checks if not check.met]
-    told = ", ".join(map(_check, [*unmet, *(check for check in checks if check.met)]))
-    return _wrapped(f"{'NOT MET' if unmet else 'MET'}: {told}", 2)
+    ordered = [check for met in (False, None, True) for check in checks if check.met is met]
+    told = [_check(check) for check in ordered]
+    if goodput is not None:
+        told.append(f"goodput {rate(goodput.rps)} req/s, {percent(goodput.share)} of {goodput.offered} good")
+    answer = {False: "NOT MET: ", None: "UNDECIDED: ", True: "MET: "}[ordered[0].met] if ordered else ""
+    return _wrapped(answer + ", ".join(told), 2)
 
 
 def _check(check: SloCheck) -> str:
     """What was measured against what was allowed, with the relation that was asked for."""
     measured = NOT_AVAILABLE if check.measured is None else f"{check.measured:.4g}"
-    relation = ">=" if check.limit in _FLOORS else "<="
-    return f"{check.limit} {measured} (asked {relation} {check.allowed:g})"
-
-
-def _latency(latency: LatencySummary) -> str:
-    values = (
-        ("p50", latency.p50_ms), ("p90", latency.p90_ms), ("p95", latency.p95_ms), ("p99", latency.p99_ms),
-        ("max", latency.max_ms), ("mean", latency.mean_ms),
-    )  # fmt: skip
-    return "  ".join(f"{name} {milliseconds(value):>6}" for name, value in values) + f"  ms  n={latency.n}"
+    asked = f"asked {'>=' if check.limit in _FLOORS else '<='} {check.allowed:g}"
+    if check.met is None:
+        return f"{check.limit} {measured} ({asked}; {printable(check.reason or 'undecided')})"
+    return f"{check.limit} {measured} ({asked})"
 
 
 def _throughput(record: Record) -> str:
@@ -133,27 +141,32 @@ def _cold_start(record: Record) -> str:
     return ", ".join(f"{name} {'n/a' if value is None else format(value, '.0f')}" for name, value in phases) + " ms"
 
 
+def _used(record: Record) -> str:
+    batch = _batch(record.batch_size_mean)
+    return f"server {_resources(record.server)}, batch {batch} · client {_resources(record.client)}"
+
+
 def _resources(use: Resources) -> str:
-    return f"CPU mean {cpu(use.cpu_mean_pct)}, max {cpu(use.cpu_max_pct)} · memory {size(use.rss_max_bytes)}"
+    return f"CPU {cpu(use.cpu_mean_pct)} (max {cpu(use.cpu_max_pct)}), {size(use.rss_max_bytes)}"
 
 
 def _batch(mean: float | None) -> str:
-    return NOT_AVAILABLE if mean is None else f"{mean:.2f} mean"
+    return NOT_AVAILABLE if mean is None else f"{mean:.2f}"
 
 
-def _quality(quality: Quality | None) -> Iterator[str]:
+def _quality(quality: Quality | None, examples: int) -> Iterator[str]:
     if quality is None:
         yield "not checked: no labels"
         return
     value = NOT_AVAILABLE if quality.value is None else f"{quality.value:.3f}"
     yield f"{quality.metric} {value} over {quality.n} samples"
-    yield from map(_example, _examples(quality.answers))
+    yield from map(_example, _examples(quality.answers, examples))
 
 
-def _examples(answers: Sequence[Answer]) -> list[Answer]:
+def _examples(answers: Sequence[Answer], most: int) -> list[Answer]:
     """A wrong answer, if there is one, among right ones: both say something."""
     wrong = [answer for answer in answers if answer.label is not None and answer.answer != answer.label]
-    chosen = [*wrong[:1], *(answer for answer in answers if answer not in wrong), *wrong[1:]][:_EXAMPLES]
+    chosen = [*wrong[:1], *(answer for answer in answers if answer not in wrong), *wrong[1:]][:most]
     return sorted(chosen, key=answers.index)
 
 

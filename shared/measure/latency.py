@@ -69,7 +69,7 @@ def summarize(durations_ns: Durations, *, failed: Mask | None = None, unsteady: 
             with failures stand beside those of the successes.
         unsteady: why no percentile describes anything, if that is so.
     """
-    succeeded_ns = durations_ns if failed is None else durations_ns[~failed]
+    succeeded_ns = durations_ns if failed is None or not failed.any() else durations_ns[~failed]
     n = len(succeeded_ns)
     worth = effective_n(n, lag1(succeeded_ns))
     ascending = np.sort(succeeded_ns)

@@ -3,8 +3,9 @@
 Neighbouring spans resemble each other when a queue's busy periods outlast a span. The variance of a mean or a slope is
 therefore taken for a first-order autoregression: that of independent spans, times (1 + r) / (1 - r), with as many
 degrees of freedom as the spans are worth (``shared.measure.independence`` has the same formula and its source). The
-correlation r is that of the residuals, corrected for its bias of -(1 + k r) / n in a short row with k fitted parameters
-(F. H. C. Marriott and J. A. Pope, 1954, for k = 3, the mean).
+correlation r is that of the residuals, corrected for its bias in a short row: -(1 + 3 r) / n with the mean fitted
+(F. H. C. Marriott and J. A. Pope, "Bias in the Estimation of Autocorrelations", 1954), as much again for each further
+fitted parameter.
 """
 
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def _noise(residuals: Spans, *, parameters: int) -> tuple[float, float] | None:
     """Long-run variance of one value, and its degrees of freedom; None where the row is worth too little."""
     n, total = len(residuals), float(residuals @ residuals)
     found = float(residuals[1:] @ residuals[:-1]) / total if total > 0 else 0.0
-    correlation = min(max(found + (1 + (parameters + 2) * found) / n, 0.0), _MOST_CORRELATION) if total > 0 else 0.0
+    correlation = min(max(found + parameters * (1 + 3 * found) / n, 0.0), _MOST_CORRELATION) if total > 0 else 0.0
     inflation = (1 + correlation) / (1 - correlation)
     freedom = n / inflation - parameters
     if freedom < _LEAST_WORTH:

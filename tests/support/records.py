@@ -5,8 +5,8 @@ from typing import Any
 
 from shared.jobs.lifecycle import RunState
 from shared.measure.record import (
-    Answer,
     PERCENTILES,
+    Answer,
     ColdStart,
     HostUse,
     LatencySummary,

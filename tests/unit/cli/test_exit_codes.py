@@ -6,11 +6,13 @@ from support.records import record, run_view
 from cli.exits import ExitCode, exit_code_of
 from shared.errors import InferBenchError
 from shared.jobs.lifecycle import RunState
-from shared.measure.record import Record, SloCheck, Validity
+from shared.measure.record import Record, SloCheck, Verdict
 
 UNMET = record(slo=(SloCheck(limit="p99_ms", allowed=1, measured=2, met=False),))
-INVALID = record(validity=Validity(verdict="invalid", reasons=("the sender was late",)))
-MARKED = record(validity=Validity(verdict="marked", reasons=("busy host",)))
+UNDECIDED = record(slo=(SloCheck(limit="p99_ms", allowed=1, measured=None, met=None, reason="too few"),))
+INVALID = record(verdict=Verdict(kind="invalid", reasons=("no request of the window succeeded",)))
+MARKED = record(verdict=Verdict(kind="stable", reasons=("busy host",)))
+OVERLOADED = record(verdict=Verdict(kind="overloaded", reasons=("overloaded: …",), capacity_rps=50.0))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,10 @@ MARKED = record(validity=Validity(verdict="marked", reasons=("busy host",)))
         ([RunState.SUCCEEDED], [record(slo=())], 0),
         ([RunState.SUCCEEDED], [MARKED], 0),
         ([RunState.SUCCEEDED], [UNMET], 3),
+        ([RunState.SUCCEEDED], [UNDECIDED], 0),
+        ([RunState.SUCCEEDED], [OVERLOADED], 0),
         ([RunState.SUCCEEDED], [INVALID], 3),
+        ([RunState.SUCCEEDED, RunState.SUCCEEDED], [UNDECIDED, UNMET], 3),
         ([RunState.SUCCEEDED, RunState.FAILED], [UNMET], 1),
         ([RunState.LOST], [], 1),
         ([RunState.FAILED, RunState.CANCELLED], [], 130),

@@ -78,7 +78,7 @@ def row(rank: int, value: float | None, batch: int = 8) -> LeaderboardRow:
     return LeaderboardRow(
         rank=rank, run_id=f"run-{rank}", job_id=JOB_ID, name="quickstart", team="vision", follower="local",
         hardware="EPYC", platform="onnxruntime", configuration=configuration,
-        value=value, metrics={"p50_ms": 14.0, "p99_ms": value, "throughput_rps": 19.94}, verdict="valid",
+        value=value, metrics={"p50_ms": 14.0, "p99_ms": value, "throughput_rps": 19.94}, verdict="stable",
         created_at=NOON,
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ def test_a_sweep_is_shown_point_by_point() -> None:
     runs = [run_view(0, point={"workload.rate": 10}), run_view(1, RunState.FAILED, point={"workload.rate": 20})]
     lines = results_table(runs, [record()])
     assert lines[1].split() == [runs[0].id, "succeeded", "workload.rate=10", "14.0", "31.2", "19.9", "0.0", "%", "met",
-                                "valid"]  # fmt: skip
+                                "stable"]  # fmt: skip
     assert lines[2].split() == [runs[1].id, "failed", "workload.rate=20", "-", "-", "-", "-", "-", "-"]
 
 

@@ -7,7 +7,17 @@ from rich.cells import cell_len
 from support.records import QUALITY, RUN_ID, latency, record, stage
 
 from cli.verdict import COLUMNS, MAX_LINES, verdict_block
-from shared.measure.record import Answer, ColdStart, LoadFidelity, Quality, Record, Resources, SloCheck, Validity
+from shared.measure.record import (
+    Answer,
+    ColdStart,
+    Goodput,
+    LoadFidelity,
+    Quality,
+    Record,
+    Resources,
+    SloCheck,
+    Verdict,
+)
 
 NAMES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "error_rate", "throughput_rps")
 
@@ -21,9 +31,11 @@ def everything_wrong() -> Record:
     """A record in which every part takes the room it can take."""
     return record(
         attempt=4,
-        validity=Validity(verdict="invalid", reasons=tuple(f"reason {n} " + "why " * 12 for n in range(9))),
+        verdict=Verdict(kind="invalid", reasons=tuple(f"reason {n} " + "why " * 12 for n in range(9))),
         slo=tuple(SloCheck(limit=name, allowed=1234.5678, measured=98765.4321, met=False) for name in NAMES),
         response_latency=latency(123456.0, n=1_000_000),
+        wire_latency=latency(111111.0, n=1_000_000),
+        goodput=Goodput(good=1, offered=1_000_000, rps=0.1, share=1e-6),
         errors={f"http-{code}": code for code in range(500, 540)},
         error_rate=0.999,
         stages={name: stage(1e6, 1e6) for name in record().stages},
@@ -60,13 +72,15 @@ def nothing_known() -> Record:
 
 def test_a_good_record_reads_like_this() -> None:
     """The whole block, character by character."""
-    assert verdict_block(record(), name="quickstart") == [
+    assert verdict_block(record(service_latency=latency()), name="quickstart") == [
+        "verdict     STABLE",
         f"run         {RUN_ID} · quickstart",
         "what        ppocr-rec v1, onnxruntime on cpu, follower local",
-        "verdict     VALID",
         "SLO         MET: p99_ms 31.22 (asked <= 50)",
-        "response    p50   14.0  p90   16.8  p95   18.2  p99   31.2  max   43.4  mean   15.0  ms  n=600",
-        "service     p50   12.0  p90   14.4  p95   15.6  p99   26.8  max   37.2  mean   12.9  ms  n=600",
+        "response    p50 14.0 (13.3-14.7)  p90 16.8 (16.0-17.6)  p95 18.2 (17.3-19.1)  p99 31.2 (29.7-32.8)",
+        "            p99.9 42.0 (39.9-44.1)  mean 15.0  max 43.4  ms n=600",
+        "service     p50 14.0  p90 16.8  p95 18.2  p99 31.2  p99.9 42.0  mean 15.0  max 43.4  ms n=600",
+        "            response counts from when a request was due, service from its send, wire in the kernel",
         "throughput  offered 20.0, sent 20.0, completed 19.9 req/s · sent late by p99 0.400 ms",
         "stages      preprocess    mean     1.500  p99     3.000  ms   10.0 %  ███",
         "            transmission  mean     0.500  p99     1.000  ms    3.3 %  █",
@@ -76,8 +90,7 @@ def test_a_good_record_reads_like_this() -> None:
         "            unattributed  mean     0.250  p99     0.500  ms    1.7 %",
         "errors      none of 600 requests",
         "cold start  spawned 6, port open 812, model loaded 1204, ready 1251, first answer 1302 ms",
-        "server      CPU mean 97 %, max 121 % · memory 210 MiB · batch 1.25 mean",
-        "client      CPU mean 12 %, max 20 % · memory 80.0 MiB",
+        "used        server CPU 97 % (max 121 %), 210 MiB, batch 1.25 · client CPU 12 % (max 20 %), 80.0 MiB",
         "quality     exact-match 0.875 over 8 samples",
         "              right  word-1.jpg: 'HELLO' (0.98)",
         "              right  word-2.jpg: 'BENCH' (0.97)",
@@ -94,6 +107,51 @@ def test_it_fits_one_screen(make: Callable[[], Record]) -> None:
     assert max(map(cell_len, block)) <= COLUMNS == 100
 
 
+def test_the_verdict_stands_before_any_figure() -> None:
+    """It is the first line, whatever it says; only then come names and numbers."""
+    for make in (record, everything_wrong, nothing_known):
+        assert verdict_block(make())[0].startswith("verdict ")
+
+
+def test_two_latencies_that_differ_are_drawn() -> None:
+    """A p90 of 16.8 ms of which 7.2 were spent at the server: the rest, in dots, is waiting in the client."""
+    block = verdict_block(record(service_latency=latency(6.0)))
+    drawn = [text for text in block if "█" in text and "p90" in text]
+    assert drawn[0] == f"            response p90 {'█' * 40} 16.8 ms"
+    assert drawn[1] == f"            service  p90 {'█' * 17}{'·' * 23} 7.20 ms, dots: not yet sent"
+
+
+def test_latencies_that_hardly_differ_are_not_drawn() -> None:
+    """Within 10 % there is nothing to explain."""
+    assert not [text for text in verdict_block(record(service_latency=latency(12.8))) if "·····" in text]
+
+
+def test_where_kernel_stamps_were_taken_all_three_latencies_are_named() -> None:
+    """The third one has a line of its own, and only then."""
+    labels = [text.split()[0] for text in verdict_block(record(wire_latency=latency(11.0))) if not text[0].isspace()]
+    assert labels[4:7] == ["response", "service", "wire"]
+    assert not [text for text in verdict_block(record()) if text.startswith("wire")]
+
+
+def test_an_undecided_limit_is_neither_met_nor_missed() -> None:
+    """It says that the sample is too small, and stands behind what was missed."""
+    undecided = SloCheck(limit="p99_ms", allowed=50, measured=None, met=None, reason="undecided: 3 of 118 took longer")
+    assert line(verdict_block(record(slo=(undecided,))), "SLO") == (
+        "SLO         UNDECIDED: p99_ms n/a (asked <= 50; undecided: 3 of 118 took longer)"
+    )
+    missed = SloCheck(limit="good_share", allowed=0.9, measured=0.5, met=False)
+    assert line(verdict_block(record(slo=(undecided, missed))), "SLO").startswith(
+        "SLO         NOT MET: good_share 0.5 (asked >= 0.9), p99_ms n/a"
+    )
+
+
+def test_goodput_stands_with_the_limits_that_define_it() -> None:
+    """Requests that kept every limit, over all offered."""
+    good = Goodput(good=540, offered=600, rps=18.0, share=0.9)
+    assert line(verdict_block(record(goodput=good)), "SLO").endswith("goodput 18.0 req/s, 90.0 % of 600 good")
+    assert line(verdict_block(record(slo=(), goodput=good)), "SLO").startswith("SLO         goodput 18.0")
+
+
 def test_an_unmet_limit_comes_first_and_says_what_was_asked() -> None:
     """Of several limits the broken one is told first, with its measured value and its direction."""
     checks = (
@@ -107,16 +165,23 @@ def test_an_unmet_limit_comes_first_and_says_what_was_asked() -> None:
 
 def test_a_marked_measurement_says_why() -> None:
     """The reasons stand beside the verdict, not in a log."""
-    marked = record(validity=Validity(verdict="marked", reasons=("host was busy: 31 %", "single core")))
-    assert line(verdict_block(marked), "verdict") == "verdict     MARKED: host was busy: 31 %; single core"
+    marked = record(verdict=Verdict(kind="stable", reasons=("host was busy: 31 %", "single core")))
+    assert line(verdict_block(marked), "verdict") == "verdict     STABLE: host was busy: 31 %; single core"
+
+
+def test_a_reason_does_not_name_the_kind_again() -> None:
+    """Reasons stand alone in the API; beside the kind they need no name."""
+    overloaded = record(verdict=Verdict(kind="overloaded", reasons=("overloaded: 100 were due",), capacity_rps=50.0))
+    assert line(verdict_block(overloaded), "verdict") == "verdict     OVERLOADED: 100 were due"
 
 
 def test_what_is_not_known_is_not_zero() -> None:
     """Missing numbers are n/a in every line that could hold them."""
     block = verdict_block(nothing_known())
-    assert "p99    n/a" in line(block, "response")
+    assert "no percentile (not certified" in line(block, "response")
+    assert "mean n/a" in "".join(block)
     assert line(block, "throughput").startswith("throughput  closed loop, sent 1.0")
-    assert line(block, "server") == "server      CPU mean n/a, max n/a · memory n/a · batch n/a"
+    assert line(block, "used") == "used        server CPU n/a (max n/a), n/a, batch n/a · client CPU n/a (max n/a), n/a"
     assert line(block, "cold start").endswith("ready n/a, first answer n/a ms")
     assert line(block, "SLO") == "SLO         none asked for"
     assert line(block, "quality") == "quality     not checked: no labels"
@@ -132,7 +197,8 @@ def test_errors_are_told_by_kind_and_most_frequent_first() -> None:
 def test_all_right_answers_need_no_wrong_one() -> None:
     """Three examples are shown where all are right, and unlabelled ones are not judged."""
     answers = (*QUALITY.answers[:3], Answer(sample="x.jpg", answer="?", label=None))
-    shown = verdict_block(record(quality=QUALITY.model_copy(update={"answers": answers})))
+    quality = QUALITY.model_copy(update={"answers": answers})
+    shown = verdict_block(record(service_latency=latency(), quality=quality))
     assert sum("right" in text for text in shown) == 3
     unlabelled = QUALITY.model_copy(update={"answers": answers[3:]})
     assert any(text.strip() == "?      x.jpg: '?'" for text in verdict_block(record(quality=unlabelled)))
