@@ -1,15 +1,20 @@
 """What a calibration holds for: the shape of the load, and the host. Pure."""
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from follower.calibrate.replies import Script
 from follower.load.protocol import LoadRequest
+from shared.measure.windows import is_all_at_once
 
-OPEN_LOOP_CONNECTIONS = 16
-"""An open loop's need of connections is not known ahead; so many keep a client busy (see ``docs/measuring.md``)."""
+OPEN_LOOP_CONNECTIONS: Final = 16
+"""An open loop's need of connections is not known ahead. So many, as are opened ahead, keep a client busy: more add
+nothing to what it can send."""
+
+MOST_CONNECTIONS: Final = 1_024
+"""Of a load that is due all at once without a cap."""
 
 
 class Fact(BaseModel):
@@ -67,9 +72,14 @@ def shape_of(request: LoadRequest, script: Script, server_cores: tuple[int, ...]
 
 
 def connections_of(request: LoadRequest) -> int:
-    """As many as the load keeps in flight; an open loop's share is a constant, unless it declares fewer."""
+    """As many as the load keeps in flight; of an open loop that is spread out a constant, unless it declares fewer."""
     plan = request.plan
-    return plan.concurrency or min(OPEN_LOOP_CONNECTIONS, plan.max_in_flight or OPEN_LOOP_CONNECTIONS)
+    if plan.concurrency is not None:
+        return plan.concurrency
+    most = OPEN_LOOP_CONNECTIONS
+    if is_all_at_once(plan):
+        most = min(int((plan.due_ns >= plan.warmup_ns).sum()), MOST_CONNECTIONS)
+    return min(most, plan.max_in_flight or most)
 
 
 def power_of_two(value: int) -> int:

@@ -34,6 +34,16 @@ def test_all_problems_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     }  # fmt: skip
 
 
+def test_a_run_is_marked_before_it_is_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second limit is never below the first; as they stand by themselves, both are in order."""
+    monkeypatch.setenv("INFERBENCH_MAX_BUSY_SHARE", "0.7")
+    with pytest.raises(InvalidInput, match=r"invalid_busy_share \(0.6\) must not be below"):
+        FollowerSettings.from_environment()
+    monkeypatch.setenv("INFERBENCH_INVALID_BUSY_SHARE", "0.9")
+    settings = FollowerSettings.from_environment()
+    assert (settings.max_busy_share, settings.invalid_busy_share) == (0.7, 0.9)
+
+
 def test_what_we_start_sees_none_of_our_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No address and no token file reaches the serving software; the mark does."""
     monkeypatch.setenv("INFERBENCH_TOKEN_FILE", "/secret")

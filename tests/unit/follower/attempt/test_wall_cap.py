@@ -3,8 +3,10 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.assignments import assignment, run_spec
+from support.workloads import EVERY_PATTERN
 
 from follower.attempt import __main__ as entry
 from follower.attempt.budget import wall_cap_ns
@@ -14,17 +16,27 @@ from shared.clock import SystemClock
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.wire.assignment import BlobPin, Failure, ModelPin
+from shared.workload.arrivals import make_plan
 
 S = 1_000_000_000
 
 
 def test_the_cap_is_the_prediction_and_a_minute() -> None:
-    """Readiness, warm-up, window, two request timeouts, and 60 s for the rest."""
+    """Readiness, warm-up, window, two request timeouts, 20 s for the calibration, and 60 s for the rest."""
     spec = run_spec(
         service={"ready_timeout": "30s"},
         workload={"pattern": "closed", "warmup": "5s", "duration": "100s", "request_timeout": "2s"},
     )
-    assert wall_cap_ns(assignment(spec=spec)) == (30 + 5 + 100 + 2 * 2 + 60) * S
+    assert wall_cap_ns(assignment(spec=spec)) == (30 + 5 + 100 + 2 * 2 + 20 + 60) * S
+
+
+@pytest.mark.parametrize("pattern", EVERY_PATTERN)
+def test_every_pattern_has_time_for_its_whole_plan(pattern: str) -> None:
+    """Warm-up and window, and the time limit of a request that is sent in the last moment."""
+    load = {"pattern": pattern, "warmup": "3s", "duration": "90s", "request_timeout": "7s", **EVERY_PATTERN[pattern]}
+    task = assignment(spec=run_spec(workload=load))
+    plan = make_plan(task.spec.workload, 1, np.arange(5, dtype=np.int64) if pattern == "trace" else None)
+    assert wall_cap_ns(task) >= plan.end_ns + 7 * S + task.spec.service.ready_timeout + 60 * S
 
 
 def test_a_large_model_gets_time_to_arrive() -> None:

@@ -63,6 +63,10 @@ def test_the_first_trial_keeps_the_runs_own_number_in_flight(tmp_path: Path) -> 
     assert ceiling_plan(open_loop).concurrency == 16
     capped = load_request(tmp_path, workload(pattern="poisson", rate=100, max_in_flight=3))
     assert ceiling_plan(capped).concurrency == 3
+    offline = load_request(tmp_path, workload(pattern="offline", requests=500, max_in_flight=64))
+    assert ceiling_plan(offline).concurrency == 64
+    short = load_request(tmp_path, workload(pattern="offline", requests=5, max_in_flight=64))
+    assert ceiling_plan(short).concurrency == 5
 
 
 def test_the_ceiling_is_what_was_completed_in_the_window() -> None:
