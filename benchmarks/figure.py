@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from support.running_stack import RunningStack
-
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One row of the table. ``low`` and ``high`` bound the target; None leaves that side open."""
+    """One row of the table. ``low`` and ``high`` bound the target; None leaves that side open.
+
+    ``measured`` is None where it cannot be measured here; ``detail`` then says why, and no target is missed.
+    """
 
     name: str
-    measured: float
+    measured: float | None
     unit: str
     low: float | None = None
     high: float | None = None
@@ -19,6 +20,8 @@ class Figure:
 
     @property
     def is_met(self) -> bool:
+        if self.measured is None:
+            return True
         return (self.low is None or self.measured >= self.low) and (self.high is None or self.measured <= self.high)
 
     @property
@@ -27,8 +30,19 @@ class Figure:
             return f"{self.low:g} to {self.high:g} {self.unit}"
         return f"<= {self.high:g} {self.unit}" if self.high is not None else f">= {self.low:g} {self.unit}"
 
+    @property
+    def value(self) -> str:
+        return "not measured" if self.measured is None else f"{self.measured:.3f} {self.unit}"
 
-Benchmark = Callable[[RunningStack], Iterable[Figure]]
+    @property
+    def word(self) -> str:
+        if self.measured is None:
+            return "-"
+        return "ok" if self.is_met else "MISSED"
+
+
+Benchmark = Callable[[], Iterable[Figure]]
+"""Its docstring says, in one line each, how the figures are measured and what biases them."""
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -39,8 +53,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def table(figures: Sequence[Figure]) -> str:
     """Name, measured value, target and whether it is met, aligned."""
-    rows = [(f.name, f"{f.measured:.3f} {f.unit}", f.target, "ok" if f.is_met else "MISSED", f.detail) for f in figures]
+    rows = [(f.name, f.value, f.target, f.word, f.detail) for f in figures]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)) for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
     )

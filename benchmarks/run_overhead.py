@@ -8,6 +8,7 @@ from statistics import median
 from support.running_stack import ROOT, RunningStack
 
 from benchmarks.figure import Figure
+from benchmarks.stack import fresh_stack
 
 RUNS = 5
 WARMUP_S, DURATION_S = 1, 4
@@ -23,8 +24,13 @@ workload: {{pattern: poisson, rate: 50, warmup: {WARMUP_S}s, duration: {DURATION
 QUICKSTART = (ROOT / "examples" / "jobs" / "quickstart.yaml").read_text()
 
 
-def run_overhead(stack: RunningStack) -> Iterable[Figure]:
+def run_overhead() -> Iterable[Figure]:
     """Time to the first request, overhead of the whole run, and the sum of the stages; the first run only warms up."""
+    with fresh_stack() as stack:
+        yield from _runs(stack)
+
+
+def _runs(stack: RunningStack) -> Iterable[Figure]:
     to_first_s, overhead_s, stage_sums = [], [], []
     for number in range(RUNS + 1):
         job = stack.submit(JOB)

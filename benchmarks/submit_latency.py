@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from support.running_stack import RunningStack
 
 from benchmarks.figure import Figure, percentile
+from benchmarks.stack import fresh_stack
 
 CLIENTS = 20
 SUBMITS_PER_CLIENT = 25
@@ -22,11 +23,16 @@ workload: {pattern: constant, rate: 1, warmup: 0s, duration: 1h}
 """
 
 
-def submit_latency(stack: RunningStack) -> Iterable[Figure]:
+def submit_latency() -> Iterable[Figure]:
     """p50 and p99 of POST /jobs at 20 concurrent clients, one kept-alive connection each, while a run is measured.
 
     The follower is kept busy beforehand: on two cores, starting a server beside the submits would be most of the tail.
     """
+    with fresh_stack() as stack:
+        yield from _submits(stack)
+
+
+def _submits(stack: RunningStack) -> Iterable[Figure]:
     busy = stack.submit(JOB.decode())
     _wait_until_measured(stack, f"{busy['id']}.0000")
     with ThreadPoolExecutor(CLIENTS) as clients:
