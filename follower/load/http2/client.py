@@ -258,7 +258,7 @@ class GrpcCodec:
 
     def _go_on(self) -> None:
         """Hands out what flow control now lets through."""
-        if self._rest and self._is_open:
+        if self._rest:
             self._pending.append(self._more())
 
     def _refuse(self) -> None:

@@ -158,7 +158,8 @@ def test_requests_take_odd_streams_one_after_another() -> None:
 
 def test_a_server_that_does_not_begin_with_its_settings_is_no_http2_server() -> None:
     """Such as one that speaks HTTP/1.1."""
-    for data in (b"HTTP/1.1 400 Bad Request\r\n\r\n", peer.frame(peer.PING, 0, 0, b"12345678")):
+    acknowledgement, ping = peer.frame(peer.SETTINGS, peer.ACK, 0), peer.frame(peer.PING, 0, 0, b"12345678")
+    for data in (b"HTTP/1.1 400 Bad Request\r\n\r\n", ping, acknowledgement):
         with pytest.raises(MalformedResponse):
             feed(GrpcCodec(BLOCK, keep_body=False), data)
 
@@ -189,6 +190,16 @@ def test_room_is_given_again_once_half_of_it_is_used() -> None:
     assert peer.spoken(codec.outgoing()) == peer.spoken(peer.window_update(0, half))
     feed(codec, peer.frame(peer.DATA, 0, 1, b"x"))
     assert peer.spoken(codec.outgoing()) == peer.spoken(peer.window_update(1, half))
+
+
+def test_each_stream_has_a_window_of_its_own() -> None:
+    """What the last call used of its window does not count for the next."""
+    codec, encoder = called(), hpack.Encoder()
+    codec._receive_stream._used_bytes = (1 << 29) - 20
+    feed(codec, peer.answer(encoder, 1))
+    codec.start(REQUEST)
+    feed(codec, peer.answer(encoder, 3, b"x" * 100))
+    assert codec.outgoing() == b""
 
 
 @pytest.mark.parametrize("between", [False, True])

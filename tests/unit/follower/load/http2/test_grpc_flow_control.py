@@ -99,6 +99,19 @@ def test_a_small_request_waits_too_where_the_window_is_used_up() -> None:
     assert (first.payload, second.payload, first.flags, second.flags) == (b"que", b"stion", 0, peer.END_STREAM)
 
 
+def test_small_requests_use_the_connections_window_up_too() -> None:
+    """Four of 16,000 bytes fit into what a connection starts with; the fifth waits for room."""
+    codec, encoder = GrpcCodec(BLOCK, keep_body=False), hpack.Encoder()
+    codec.feed(memoryview(peer.settings()))
+    sent = []
+    for stream in (1, 3, 5, 7, 9):
+        codec.start(b"x" * 16_000)
+        sent.append(codec.is_sent)
+        if codec.is_sent:
+            codec.feed(memoryview(peer.answer(encoder, stream)))
+    assert sent == [True, True, True, True, False]
+
+
 @pytest.mark.parametrize("trailers", [(("grpc-status", "8"), ("grpc-message", "too large")), peer.TRAILERS])
 def test_an_answer_before_the_end_of_the_request_spends_the_connection(trailers: tuple[tuple[str, str], ...]) -> None:
     """The stream is not closed on our side, and what is left will not be sent."""

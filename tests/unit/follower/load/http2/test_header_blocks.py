@@ -123,6 +123,27 @@ def test_a_block_with_the_same_insertion_works_each_time() -> None:
     assert decoder.decode(b"\xbe\xbf") == {b"a": b"b, b"}
 
 
+def test_an_insertion_into_a_full_table_changes_it_although_its_length_stays() -> None:
+    """The oldest entry leaves: a block seen before means another field."""
+    decoder = HeaderDecoder()
+    decoder.decode(b"\x3f\x09" + b"\x40\x01a\x01b")  # room for 40 bytes: one entry of 34
+    assert decoder.decode(b"\xbe") == {b"a": b"b"}
+    decoder.decode(b"\x40\x01c\x01d")
+    assert decoder.decode(b"\xbe") == {b"c": b"d"}
+
+
+def test_a_block_that_only_sets_the_tables_size_is_obeyed_each_time() -> None:
+    """Nothing leaves an empty table, but less fits into it afterwards."""
+    decoder = HeaderDecoder()
+    shrink, grow = b"\x3f\x09\x88", b"\x3f\xe1\x1f\x88"  # to 40, to 4096
+    for block in (shrink, grow, shrink):
+        assert decoder.decode(block) == {b":status": b"200"}
+    decoder.decode(b"\x40\x01a\x01b" + b"\x40\x01c\x01d")
+    assert decoder.decode(b"\xbe") == {b"c": b"d"}
+    with pytest.raises(MalformedResponse):
+        decoder.decode(b"\xbf")
+
+
 def test_ever_new_blocks_do_not_fill_the_memory() -> None:
     """A trailer with a time in it is another one each time."""
     decoder = HeaderDecoder()
@@ -140,7 +161,20 @@ def test_garbage_never_breaks_the_decoder_in_another_way(block: bytes) -> None:
         return
 
 
-@pytest.mark.parametrize("block", [b"\xff", b"\xbe", b"\x80", b"\x00\x05ab", b"\x3f\xff\xff\x7f", b"\x40\x01a\x81\x00"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"\xff",
+        b"\xbe",
+        b"\x80",
+        b"\x00\x05ab",
+        b"\x00\x01a\x05bc",
+        b"\x10\x01a",
+        b"\x00\x01",
+        b"\x3f\xff\xff\x7f",
+        b"\x40\x01a\x81\x00",
+    ],
+)
 def test_what_is_no_block_is_refused(block: bytes) -> None:
     """Cut off, an index of nothing, a table larger than allowed, wrong Huffman padding."""
     with pytest.raises(MalformedResponse):
