@@ -3,7 +3,8 @@
 InferBenchError
 ├── InvalidInput
 │   ├── InvalidSetting     an INFERBENCH_ variable or a flag cannot be right
-│   └── UnreadableFile     a file named on the command line cannot be read
+│   ├── UnreadableFile     a file named on the command line cannot be read
+│   └── NotComparable      two records answer different questions
 ├── Conflict
 │   ├── AlreadyRunning     another stack holds the data folder
 │   └── PortTaken
@@ -30,6 +31,13 @@ class UnreadableFile(InvalidInput):
 
     code = "unreadable-file"
     title = "The file cannot be read"
+
+
+class NotComparable(InvalidInput):
+    """Two records answer different questions."""
+
+    code = "not-comparable"
+    title = "These cannot be compared"
 
 
 class AlreadyRunning(Conflict):

@@ -66,7 +66,7 @@ def submit(
     with connected(context) as client:
         job = _submitted(context, client, file, idempotency_key)
         if wait:
-            _see_through(client, job, output, cancel_on_interrupt=False)
+            see_through(client, job, output, cancel_on_interrupt=False)
         from cli.searches import job_report
         from shared.clock import SystemClock
 
@@ -84,7 +84,7 @@ def run(
     with connected(context) as client:
         job = _submitted(context, client, file, idempotency_key)
         say(f"{job.id}: {job.name}, {job.run_count} run{'s' if job.run_count != 1 else ''}")
-        _see_through(client, job, output, cancel_on_interrupt=True)
+        see_through(client, job, output, cancel_on_interrupt=True)
 
 
 def _submitted(context: typer.Context, client: "Client", file: str, idempotency_key: str | None) -> "JobView":
@@ -96,7 +96,7 @@ def _submitted(context: typer.Context, client: "Client", file: str, idempotency_
     return client.submit(source.content, idempotency_key=idempotency_key or str(uuid4()))
 
 
-def _see_through(client: "Client", job: "JobView", output: Format, *, cancel_on_interrupt: bool) -> None:
+def see_through(client: "Client", job: "JobView", output: Format, *, cancel_on_interrupt: bool) -> None:
     """Follows the job to its end, shows the outcome, and ends the command with the code it deserves."""
     from cli.follow import follow_job
     from cli.outcome import outcome_lines, outcome_page, settle
@@ -158,13 +158,13 @@ def watch(context: typer.Context, id: AnyId, output: Output = Format.TABLE) -> N
     from shared.jobs.ids import is_run_id, job_of
 
     with connected(context) as client:
-        _see_through(client, client.job(job_of(id) if is_run_id(id) else id), output, cancel_on_interrupt=False)
+        see_through(client, client.job(job_of(id) if is_run_id(id) else id), output, cancel_on_interrupt=False)
 
 
 def logs(context: typer.Context, run_id: RunId) -> None:
     """Write a run's log to standard output."""
     with connected(context) as client:
-        for chunk in client.log(_only_run(client, run_id)):
+        for chunk in client.log(only_run(client, run_id)):
             sys.stdout.buffer.write(chunk)
     sys.stdout.flush()
 
@@ -182,13 +182,13 @@ def samples(
     from cli.downloads import save
 
     with connected(context) as client:
-        run_id = _only_run(client, run_id)
+        run_id = only_run(client, run_id)
         path = to or Path(f"{run_id}.parquet")
         save(client.samples(run_id, attempt=attempt), path)
     show([str(path)])
 
 
-def _only_run(client: "Client", given: str) -> str:
+def only_run(client: "Client", given: str) -> str:
     """The run that an id means; a job's id will do where the job has one run."""
     from shared.errors import InvalidInput
     from shared.jobs.ids import is_job_id

@@ -13,10 +13,11 @@ How far the difference may be off:
 
 The word, with Student's t:
 
-1. ``equivalent``: the whole interval of the difference lies inside the margin, or two one-sided tests at ``TOST_ALPHA``
-   say that the difference does (D. J. Schuirmann, 1987) and the interval holds no difference at all;
+1. ``equivalent``: the whole interval of the difference lies inside the margin, even where a difference is sure;
 2. ``faster`` or ``slower``: the interval leaves out "no difference";
-3. ``inconclusive``: neither; then it is told how many requests, or runs, a side would need.
+3. ``equivalent`` again, where two one-sided tests at ``TOST_ALPHA`` say that the difference lies inside the margin
+   (D. J. Schuirmann, "A Comparison of the Two One-Sided Tests Procedure and the Power Approach", 1987);
+4. ``inconclusive``: none of these; then it is told how many requests, or runs, a side would need.
 """
 
 import math
@@ -267,5 +268,7 @@ def _notes(values: Sequence[float | None], estimates: Sequence[Sequence[Estimate
     elif error.between_runs is None:
         notes.append("one run a side: how much whole runs differ from one another is not known")
     if any(len(side) > 1 for side in estimates) and error and error.freedom < FEW_FREEDOM:
-        notes.append(f"few repeats: {error.freedom} degrees of freedom make the interval wide; more runs a side narrow it")
+        notes.append(
+            f"few repeats: {error.freedom} degrees of freedom make the interval wide; more runs a side narrow it"
+        )
     return notes

@@ -6,6 +6,7 @@ that deviation: the usual formula for two means (J. Cohen, Statistical Power Ana
 """
 
 import math
+from bisect import bisect_left
 from statistics import NormalDist
 from typing import Final
 
@@ -51,10 +52,13 @@ def runs_needed(run_deviation: float, difference: float, *, alpha: float = ALPHA
         ValueError: no difference is looked for.
     """
     target = _log_of(difference)
-    for runs in range(2, MOST_RUNS + 1):
-        if run_deviation * math.sqrt(2 / runs) * _reach(alpha, power, 2 * runs - 2) <= target:
-            return runs
-    return None
+
+    def finds(runs: int) -> bool:
+        return run_deviation * math.sqrt(2 / runs) * _reach(alpha, power, 2 * runs - 2) <= target
+
+    if not finds(MOST_RUNS):
+        return None
+    return 2 + bisect_left(range(2, MOST_RUNS + 1), True, key=finds)
 
 
 def pilot_deviation(durations_ns: npt.NDArray[np.int64], q: float) -> float | None:
