@@ -21,10 +21,12 @@ from shared.wire.views import (
     JobView,
     LeaderboardView,
     ModelView,
+    NewTokenView,
     Page,
     PlanView,
     RecordView,
     RunView,
+    TokenView,
     View,
 )
 
@@ -180,6 +182,19 @@ class Client:
 
     def upload_dataset(self, name: str, version: int, content: Iterable[bytes]) -> DatasetView:
         return self._upload(DatasetView, _version_path("datasets", name, version), content)
+
+    # Tokens
+
+    def add_token(self, *, name: str, role: str, follower: str | None) -> NewTokenView:
+        """A new token, which the leader shows this once."""
+        body = {"name": name, "role": role} | ({} if follower is None else {"follower": follower})
+        return self._transport.fetch(NewTokenView, "POST", f"{API}/tokens", json=body)
+
+    def tokens(self) -> list[TokenView]:
+        return list(self._pages(Page[TokenView], "/tokens", {}, limit=None))
+
+    def revoke_token(self, name: str) -> None:
+        self._transport.send("DELETE", f"{API}/tokens/{_segment(name)}")
 
     # How
 

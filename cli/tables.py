@@ -20,6 +20,7 @@ from shared.wire.views import (
     PlannedRun,
     PlanView,
     RunView,
+    TokenView,
 )
 
 _BESIDE: Final = ("p50_ms", "p99_ms", "throughput_rps")
@@ -241,6 +242,12 @@ def _origin(dataset: DatasetView) -> str:
 def _about_dataset(dataset: DatasetView) -> str:
     trace = "" if dataset.requests is None else f"{dataset.requests} arrivals over {seconds(dataset.span_s or 0.0)}"
     return "; ".join(part for part in (dataset.detail, dataset.description, trace) if part) or "-"
+
+
+def tokens_table(tokens: Sequence[TokenView], now: datetime) -> list[str]:
+    """One line a token."""
+    rows = ((t.name, t.role, t.follower or "-", age(t.created_at, now)) for t in tokens)
+    return table(("TOKEN", "ROLE", "FOLLOWER", "AGE"), rows)
 
 
 def followers_table(followers: Sequence[FollowerView], now: datetime) -> list[str]:

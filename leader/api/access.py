@@ -30,6 +30,7 @@ class Access:
 
 OPEN, READ, SUBMIT, CANCEL = Permission.OPEN, Permission.READ, Permission.SUBMIT, Permission.CANCEL
 UPLOAD, DELETE, FOLLOW = Permission.UPLOAD, Permission.DELETE, Permission.FOLLOW
+ADMINISTER = Permission.ADMINISTER
 
 ACCESS: Final[Mapping[str, Access]] = {
     # the process
@@ -77,6 +78,10 @@ ACCESS: Final[Mapping[str, Access]] = {
     "uploadArtifact": Access(FOLLOW, Body.STREAM),
     "deliverResult": Access(FOLLOW, Body.JSON),
     "fetchBlob": Access(FOLLOW),
+    # tokens
+    "addToken": Access(ADMINISTER, Body.JSON),
+    "listTokens": Access(ADMINISTER),
+    "revokeToken": Access(ADMINISTER),
 }
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from leader.auth.roles import Role
 from shared.jobs.spec import Name
 from shared.wire.identity import Registration, Wire
 from shared.wire.views import View
@@ -34,6 +35,14 @@ class NewDataset(Wire):
     sha256: Sha256
     size_bytes: SizeBytes
     description: str = Field("", max_length=2000)
+
+
+class NewTokenRequest(Wire):
+    """POST /tokens. ``follower`` goes with the role follower only: the token then speaks for no other."""
+
+    name: Name
+    role: Role
+    follower: Name | None = None
 
 
 class NamedRegistration(Registration):

@@ -1,4 +1,4 @@
-"""Who may do what: four roles, seven permissions, one table."""
+"""Who may do what: four roles, eight permissions, one table."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -24,6 +24,7 @@ class Permission(StrEnum):
     UPLOAD = "upload"  # models and datasets, and their cards
     DELETE = "delete"  # a model that others may have measured
     FOLLOW = "follow"  # be a follower
+    ADMINISTER = "administer"  # give and take away tokens
 
 
 GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {

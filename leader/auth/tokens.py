@@ -10,7 +10,7 @@ from typing import Final
 from leader.auth.roles import Role
 from leader.perfdb.protocol import TokenStore
 from shared.clock import Clock
-from shared.errors import Unauthenticated
+from shared.errors import Forbidden, Unauthenticated
 
 _FORM: Final = re.compile(r"ib_(admin|submitter|viewer|follower)_[A-Za-z0-9_-]{43}")
 _SECRET_BYTES: Final = 32  # 256 bits make 43 url-safe characters; a plain hash of them cannot be searched
@@ -20,10 +20,14 @@ _CACHE_ENTRIES: Final = 1024
 
 @dataclass(frozen=True)
 class Principal:
-    """Who speaks: the token's name, which owns the jobs submitted with it, and its role."""
+    """Who speaks: the token's name, which owns the jobs submitted with it, and its role.
+
+    ``follower``: the only follower that it may speak for; None for any.
+    """
 
     name: str
     role: Role
+    follower: str | None = None
 
 
 def mint(role: Role) -> str:
@@ -54,6 +58,12 @@ def bearer_token(authorization: str | None) -> str:
     return token.strip()
 
 
+def require_own(caller: Principal, follower: str) -> None:
+    """Raises Forbidden where the caller's token belongs to another follower."""
+    if caller.follower not in (None, follower):
+        raise Forbidden(f"token {caller.name!r} speaks for follower {caller.follower!r} and for no other")
+
+
 class Authenticator:
     """Header -> principal. Remembers good tokens for five seconds, so that polling does not cost the database."""
 
@@ -78,7 +88,7 @@ class Authenticator:
         # What is compared is a hash of the secret, so that how long the look-up takes says nothing about it.
         if stored is None or not hmac.compare_digest(stored.sha256, digest):
             raise Unauthenticated("this leader does not know the token")
-        principal = Principal(stored.name, Role(stored.role))
+        principal = Principal(stored.name, Role(stored.role), stored.follower)
         self._remember(digest, now_ns + _CACHE_NS, principal)
         return principal
 

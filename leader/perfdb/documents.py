@@ -362,6 +362,7 @@ def token_to_document(token: Token) -> Document:
         "_id": token.name,
         "sha256": token.sha256,
         "role": token.role,
+        "follower": token.follower,
         "created_at_us": to_us(token.created_at),
     }
 
@@ -371,6 +372,7 @@ def token_from_document(document: Document) -> Token:
         sha256=document["sha256"],
         name=document["_id"],
         role=document["role"],
+        follower=document.get("follower"),  # absent before tokens were bound
         created_at=from_us(document["created_at_us"]),
     )
 

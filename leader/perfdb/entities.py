@@ -187,11 +187,15 @@ class Follower:
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A token's digest and what it may do; the token itself is never stored."""
+    """A token's digest and what it may do; the token itself is never stored.
+
+    ``follower``: the one follower that a follower's token may speak for; None for any.
+    """
 
     sha256: str
     name: str
     role: str
+    follower: str | None = None
     created_at: datetime
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from pymongo.errors import DuplicateKeyError
+
 from leader.perfdb import documents
 from leader.perfdb.entities import Follower, Token
 from leader.perfdb.mongo_query import Documents
 from model_repo.gridfs import driver_errors
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
 from shared.wire.identity import Registration
 
 
@@ -51,6 +53,13 @@ class MongoTokens:
         document = documents.token_to_document(token)
         with driver_errors("storing a token"):
             await self._tokens.replace_one({"_id": document["_id"]}, document, upsert=True)
+
+    async def create(self, token: Token) -> None:
+        with driver_errors("storing a token"):
+            try:
+                await self._tokens.insert_one(documents.token_to_document(token))
+            except DuplicateKeyError as error:
+                raise Conflict(f"there is a token {token.name!r} already; revoke it, or choose another name") from error
 
     async def find(self, sha256: str) -> Token | None:
         with driver_errors("looking up a token"):

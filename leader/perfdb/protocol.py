@@ -210,6 +210,10 @@ class TokenStore(Protocol):
         """A token of the same name is replaced."""
         ...
 
+    async def create(self, token: Token) -> None:
+        """Raises Conflict where there is one of this name."""
+        ...
+
     async def find(self, sha256: str) -> Token | None: ...
 
     async def all(self) -> list[Token]:

@@ -230,6 +230,21 @@ class FollowerView(View):
     running: tuple[str, ...] = ()
 
 
+class TokenView(View):
+    """A token as it is known after it was made. ``follower``: the only one that it may speak for; None for any."""
+
+    name: str
+    role: str
+    follower: str | None = None
+    created_at: datetime
+
+
+class NewTokenView(TokenView):
+    """A token that was just made: nobody can read it again."""
+
+    token: str
+
+
 class RecordView(View):
     """An accepted record."""
 

@@ -26,7 +26,7 @@ WORKING: Final = {
     "submitJob", "cancelJob", "cancelRun", "registerModel", "uploadModel", "updateModel", "registerDataset",
     "uploadDataset",
 }  # fmt: skip
-ADMINISTERING: Final = {"deleteModel"}
+ADMINISTERING: Final = {"deleteModel", "addToken", "listTokens", "revokeToken"}
 FOLLOWING: Final = {
     "registerFollower", "heartbeatFollower", "claimRun", "renewLease", "reportProgress", "uploadArtifact",
     "deliverResult", "fetchBlob",

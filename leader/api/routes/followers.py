@@ -2,14 +2,15 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from leader.api import bodies, files
-from leader.api.context import DeskParts, LeaderParts
+from leader.api.context import Caller, DeskParts, LeaderParts
 from leader.api.guard import GuardedRoute
 from leader.api.parameters import NamePath, RunId, Sha256Path, Sha256Query
 from leader.api.shapes import NamedRegistration
+from leader.auth.tokens import require_own
 from shared.wire.assignment import (
     Artifact,
     Assignment,
@@ -28,6 +29,15 @@ router = APIRouter(prefix="/api/v1/followers", route_class=GuardedRoute, tags=["
 Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
 
 
+async def _own_name(caller: Caller, name: NamePath) -> str:
+    require_own(caller, name)
+    return name
+
+
+OwnName = Annotated[str, Depends(_own_name)]
+"""The follower in the path, which the caller's token may speak for."""
+
+
 @router.get("", name="listFollowers")
 async def list_followers(desk: DeskParts) -> Page[FollowerView]:
     """Every follower, by name, on one page."""
@@ -35,19 +45,20 @@ async def list_followers(desk: DeskParts) -> Page[FollowerView]:
 
 
 @router.post("", name="registerFollower")
-async def register_follower(desk: DeskParts, registration: NamedRegistration) -> RegistrationAnswer:
+async def register_follower(desk: DeskParts, caller: Caller, registration: NamedRegistration) -> RegistrationAnswer:
     """Announce a follower. A new incarnation voids the leases of the older one."""
+    require_own(caller, registration.name)
     return await desk.followers.register(registration)
 
 
 @router.post("/{name}/heartbeat", name="heartbeatFollower", status_code=204, responses={409: {}})
-async def heartbeat_follower(desk: DeskParts, name: NamePath, beat: Heartbeat) -> None:
+async def heartbeat_follower(desk: DeskParts, name: OwnName, beat: Heartbeat) -> None:
     """The follower is alive."""
     await desk.followers.heartbeat(name, beat)
 
 
 @router.post("/{name}/claim", name="claimRun", responses={200: {"model": Assignment}, 204: {}, 409: {}})
-async def claim_run(desk: DeskParts, name: NamePath, claim: Claim) -> Response:
+async def claim_run(desk: DeskParts, name: OwnName, claim: Claim) -> Response:
     """The run that this slot should execute; 204 where there is none."""
     assignment = await desk.queue.claim(name, claim)
     if assignment is None:
@@ -56,13 +67,13 @@ async def claim_run(desk: DeskParts, name: NamePath, claim: Claim) -> Response:
 
 
 @router.post("/{name}/runs/{run_id}/lease", name="renewLease", responses={409: {}})
-async def renew_lease(desk: DeskParts, name: NamePath, run_id: RunId, call: LeaseCall) -> LeaseAnswer:
+async def renew_lease(desk: DeskParts, name: OwnName, run_id: RunId, call: LeaseCall) -> LeaseAnswer:
     """Keep the run. ``stale-fence`` (409) means: stop the attempt."""
     return await desk.queue.renew(name, run_id, call)
 
 
 @router.post("/{name}/runs/{run_id}/progress", name="reportProgress", status_code=204, responses={409: {}})
-async def report_progress(desk: DeskParts, name: NamePath, run_id: RunId, progress: Progress) -> None:
+async def report_progress(desk: DeskParts, name: OwnName, run_id: RunId, progress: Progress) -> None:
     """Tell what the attempt does. A repeated event changes nothing."""
     await desk.queue.progress(name, run_id, progress)
 
@@ -72,7 +83,7 @@ async def upload_artifact(
     *,
     leader: LeaderParts,
     request: Request,
-    name: NamePath,
+    name: OwnName,
     run_id: RunId,
     kind: Literal["samples", "log"],
     attempt: Number,
@@ -87,7 +98,7 @@ async def upload_artifact(
 
 
 @router.post("/{name}/runs/{run_id}/result", name="deliverResult", responses={409: {}})
-async def deliver_result(desk: DeskParts, name: NamePath, run_id: RunId, result: Result) -> ResultAnswer:
+async def deliver_result(desk: DeskParts, name: OwnName, run_id: RunId, result: Result) -> ResultAnswer:
     """How the attempt ended. The same result again gets the same answer."""
     return await desk.queue.deliver(name, run_id, result)
 
@@ -98,7 +109,7 @@ async def deliver_result(desk: DeskParts, name: NamePath, run_id: RunId, result:
     response_class=StreamingResponse,
     responses={200: {"content": {files.BYTES: {}}}},
 )
-async def fetch_blob(desk: DeskParts, name: NamePath, sha256: Sha256Path) -> StreamingResponse:  # noqa: ARG001 - the path's
+async def fetch_blob(desk: DeskParts, name: OwnName, sha256: Sha256Path) -> StreamingResponse:  # noqa: ARG001 - the path's
     """The bytes of a model or a dataset."""
     blob = await desk.reads.blob_for_follower(sha256)
     return files.file_response(blob, media_type=files.BYTES, filename=sha256)
