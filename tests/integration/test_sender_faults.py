@@ -9,15 +9,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.golden_server import Behaviour, Fault, golden_server
 from support.samples import MS
-from support.sending import NOWHERE, Rig, sender_of, senders_of, target_of
+from support.sending import NOWHERE, Rig, errors_of, sender_of, senders_of, target_of
 
-from follower.load.protocol import HttpTarget
+from follower.load.protocol import SenderFailed, Target
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
 from shared.measure.columns import ERROR_KINDS
+from shared.testing.behaviour import Behaviour, Fault, every, injector
+from shared.testing.golden_server import golden_server
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def rig(tmp_path: Path) -> Rig:
 )
 def test_injected_faults_are_counted_exactly_and_the_rest_is_unharmed(rig: Rig, fault: Fault, kind: str) -> None:
     """Every fourth request fails in its way; all others succeed, and the server agrees on both numbers."""
-    with golden_server(Behaviour(fault=fault, fault_every=4)) as server:
+    with golden_server(Behaviour(faults=every(4, fault))) as server:
         ran = rig.load(server, pattern="constant", rate=200, duration="300ms", request_timeout="500ms")
         journal = server.journal()
     assert len(journal) == 100
@@ -47,6 +48,41 @@ def test_injected_faults_are_counted_exactly_and_the_rest_is_unharmed(rig: Rig, 
     failures = ran.columns["error"] != 0
     assert (ran.columns["done_ns"][failures] > ran.columns["start_ns"][failures]).all()
     assert set(ran.columns["status"][failures].tolist()) == {500 if fault == "http-500" else 0}
+
+
+def test_half_open_connections_cost_one_timeout_each(rig: Rig) -> None:
+    """The other end vanishes without a word: what goes there next is given up, what the server saw is answered."""
+    with golden_server(Behaviour(faults=every(4, "half-open"))) as server:
+        ran = rig.load(server, pattern="constant", rate=200, duration="300ms", request_timeout="400ms")
+        journal = server.journal()
+    vanished = sum(done.fault == "half-open" for done in journal)
+    timeouts = 100 - len(journal)
+    assert 0 < timeouts <= vanished
+    assert ran.errors() == {"ok": len(journal), "timeout": timeouts}
+
+
+def test_a_mixture_of_faults_is_counted_exactly(rig: Rig) -> None:
+    """Resets, failures and answers that trickle past the time limit, 5 % each: the rest is answered."""
+    behaviour = injector({"reset": 1, "http-500": 1, "trickle": 1}, of=20)
+    with golden_server(behaviour) as server:
+        ran = rig.load(server, pattern="poisson", rate=400, duration="300ms", request_timeout="500ms")
+        journal = server.journal()
+    told = {fault: sum(done.fault == fault for done in journal) for fault in ("", "reset", "http-500", "trickle")}
+    assert len(journal) == len(ran.plan.due_ns)
+    assert ran.errors() == {
+        "ok": told[""],
+        "reset": told["reset"],
+        "timeout": told["trickle"],
+        "http-status": told["http-500"],
+    }
+
+
+def test_an_answer_that_trickles_within_the_limit_is_an_answer(rig: Rig) -> None:
+    """20 pieces, 5 ms apart: slow, whole and counted as such."""
+    with golden_server(Behaviour(faults=("trickle",), trickle_ms=5)) as server:
+        ran = rig.load(server, pattern="constant", rate=50, duration="200ms")
+    assert ran.errors() == {"ok": 20}
+    assert (ran.columns["last_byte_ns"] - ran.columns["first_byte_ns"]).min() >= 80 * MS
 
 
 def test_a_server_killed_in_mid_run_ends_in_errors_and_not_in_a_hang(rig: Rig) -> None:
@@ -69,7 +105,7 @@ def test_a_closed_loop_does_not_hammer_a_dead_server(rig: Rig) -> None:
     ran = rig.run(rig.request(target, {"pattern": "closed", "concurrency": 2, "duration": "800ms"}))
     assert set(ran.errors()) == {"connect"}
     assert 10 < ran.errors()["connect"] < 100
-    assert ran.measure().validity.verdict == "invalid"
+    assert ran.measure().verdict.kind == "invalid"
 
 
 @pytest.mark.parametrize("workload", [{"pattern": "closed", "concurrency": 3}, {"pattern": "poisson", "rate": 60}])
@@ -110,17 +146,45 @@ def test_keep_going_may_end_the_load_at_once(rig: Rig) -> None:
     assert list(rig.folder.iterdir()) == []
 
 
-def test_a_sender_killed_in_mid_run_fails_the_attempt(rig: Rig) -> None:
-    """No outcome is invented."""
-    request = rig.request(NOWHERE, {"pattern": "constant", "rate": 10, "duration": "30s"})
-    with pytest.raises(AttemptFailed, match="signal 9") as caught:
-        rig.run(request, on_start=lambda: sender_of(psutil.Process()).kill())
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_sender_killed_in_mid_run_leaves_its_rows_as_evidence(rig: Rig, workers: int) -> None:
+    """No outcome is invented, but what it had written is there; the other sender and its rows, too."""
+
+    def kill_after_a_while() -> None:
+        threading.Timer(0.6, sender_of(psutil.Process()).kill).start()
+
+    with golden_server() as server:
+        workload = {"pattern": "constant", "rate": 100, "duration": "30s"}
+        request = rig.request(target_of(server), workload, workers=workers)
+        with pytest.raises(SenderFailed, match="signal 9") as caught:
+            rig.run(request, on_start=kill_after_a_while)
+        journal = server.journal()
     assert caught.value.cause is Cause.FOLLOWER_ERROR
+    assert not senders_of(psutil.Process())
+    columns, origin_ns = caught.value.columns, caught.value.origin_ns
+    assert 20 < len(columns["due_ns"]) <= len(journal)
+    assert errors_of(columns) == {"ok": len(columns["due_ns"])}
+    assert set(columns["worker"].tolist()) == set(range(workers))
+    assert set((columns["due_ns"] - origin_ns).tolist()) <= set(request.plan.due_ns.tolist())
+
+
+def test_a_sender_killed_before_the_start_is_a_failure_with_its_cause(rig: Rig) -> None:
+    """It cannot make the barrier: the other one never begins, and there are no rows to keep."""
+    started: list[None] = []
+    request = rig.request(NOWHERE, {"pattern": "constant", "rate": 10, "duration": "30s"}, workers=2)
+    killer = threading.Thread(target=lambda: sender_of(psutil.Process()).kill())
+    killer.start()
+    with pytest.raises(AttemptFailed, match=r"load sender \d on core \d+ ended with signal 9") as caught:
+        rig.run(request, on_start=lambda: started.append(None))
+    killer.join()
+    assert caught.value.cause is Cause.FOLLOWER_ERROR
+    assert not isinstance(caught.value, SenderFailed)
+    assert started == []
 
 
 def test_a_sender_that_breaks_leaves_its_log(rig: Rig) -> None:
     """A host that nobody knows: the attempt fails with what the sender said last."""
-    nowhere = HttpTarget(host="no-such-host.invalid", port=1, path="/")
+    nowhere = Target(host="no-such-host.invalid", port=1, path="/")
     with pytest.raises(AttemptFailed, match="exit code 1") as caught:
         rig.run(rig.request(nowhere, {"pattern": "constant", "rate": 10, "duration": "1s"}))
     assert "gaierror" in caught.value.log_tail
