@@ -50,7 +50,8 @@ _MEANINGS: Final = {
     ExitCode.OK: "it worked",
     ExitCode.FAILURE: "it failed: a run failed, a part of the service does not answer, the state does not allow it",
     ExitCode.INVALID_INPUT: "the command line, a file or a setting is not valid",
-    ExitCode.NOT_SHOWN: "it ran, but does not show what was asked for: the SLO is unmet or the measurement invalid",
+    ExitCode.NOT_SHOWN: "it ran, but does not show what was asked for: the SLO is unmet, the measurement invalid, "
+    "a comparison inconclusive, a figure not borne out",
     ExitCode.AUTHENTICATION: "no token, a wrong one, or one that may not do this",
     ExitCode.NOT_FOUND: "no such job, run or model",
     ExitCode.CANCELLED: "cancelled, by Ctrl-C or by somebody else",

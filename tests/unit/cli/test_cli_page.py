@@ -16,9 +16,10 @@ PAGE = (ROOT / "docs" / "cli.md").read_text()
 
 PROMISED = {
     "up", "demo", "doctor", "validate", "plan", "submit", "run", "list", "get", "watch", "logs", "cancel",
-    "leaderboard", "followers", "schema", "version", "samples",
+    "leaderboard", "followers", "schema", "version", "samples", "compare", "recompute", "rerun",
     *(f"models {verb}" for verb in ("list", "push", "pull", "update", "rm", "import-packaged")),
     *(f"datasets {verb}" for verb in ("list", "push")),
+    *(f"tokens {verb}" for verb in ("add", "list", "revoke")),
 }  # fmt: skip
 
 
