@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from shared.measure.binomial import at_most, quantile
+from shared.measure.binomial import at_most, probability, quantile
 
 CONFIDENCE: Final = 0.99
 """Of early stopping; the tolerance is 0. LoadGen's constants."""
@@ -23,6 +23,7 @@ LEAST_OVERS: Final = 1
 INTERVAL: Final = 0.95
 """Coverage of the interval of each percentile."""
 
+_NEWTON_STEPS: Final = 2
 _NORMAL_99: Final = 2.3263478740408408  # only a first guess of the search rests on it
 
 
@@ -33,9 +34,17 @@ def passes(q: float, n: int, overs: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def samples_needed(q: float, overs: int = LEAST_OVERS) -> int:
-    """The least number of samples at which ``passes`` with so many ``overs``: p99 needs 662 with one."""
-    guess = round(_chi_square_guess(2 * (overs + 1)) / 2 / (1 - q))
-    return _first(lambda n: passes(q, n, overs), max(guess, overs + 1), least=overs + 1)
+    """The least number of samples at which ``passes`` with so many ``overs``: p99 needs 662 with one.
+
+    By Newton's method on the logarithm of the bound, which one more sample lowers by (1 - q) P(X = overs), and then by
+    trying the neighbours.
+    """
+    guess = _chi_square_guess(2 * (overs + 1)) / 2 / (1 - q)
+    for _ in range(_NEWTON_STEPS):
+        n = max(round(guess), overs + 1)
+        chance = at_most(overs, n, 1 - q)
+        guess = n + math.log(chance / (1 - CONFIDENCE)) * chance / ((1 - q) * probability(overs, n, 1 - q))
+    return _first(lambda n: passes(q, n, overs), max(round(guess), overs + 1), least=overs + 1)
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,12 @@ def test_who_has_no_number_comes_last(metric: Metric) -> None:
     assert [(row.rank, row.value) for row in rows] == [(1, 5.0), (2, None), (2, None)]
 
 
-def test_invalid_is_not_ranked_and_marked_is() -> None:
-    """A number that is not a measurement has no rank, however good."""
-    best, marked, worst = entries(0.1, 1.0, 2.0)
-    rows = rank([replace(best, verdict="invalid"), replace(marked, verdict="marked"), worst], P99)
-    assert [(row.rank, row.run_id, row.verdict) for row in rows] == [(1, "run-1", "marked"), (2, "run-2", "valid")]
+@pytest.mark.parametrize("doubtful", ["client-limited", "overloaded", "drifting"])
+def test_only_invalid_is_not_ranked(doubtful: str) -> None:
+    """A number that is not a measurement has no rank, however good; a doubtful one has, and says what it is."""
+    best, other, worst = entries(0.1, 1.0, 2.0)
+    rows = rank([replace(best, verdict="invalid"), replace(other, verdict=doubtful), worst], P99)
+    assert [(row.rank, row.run_id, row.verdict) for row in rows] == [(1, "run-1", doubtful), (2, "run-2", "stable")]
 
 
 VALUES = st.lists(st.none() | st.floats(-1e12, 1e12), max_size=30)
