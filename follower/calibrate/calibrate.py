@@ -39,7 +39,7 @@ class Calibrator:
 
         Raises:
             CalibrationFailed: it cannot be found out; the run goes on without.
-            AttemptFailed: the run itself is over.
+            AttemptFailed: the service is gone, or the attempt's time is up.
         """
         try:
             alone = one_payload(request)
@@ -51,7 +51,7 @@ class Calibrator:
             calibration = self._measure(alone, script)
         except (AttemptFailed, OSError) as error:
             self.check()
-            if isinstance(error, AttemptFailed) and error.cause is not Cause.FOLLOWER_ERROR:
+            if isinstance(error, AttemptFailed) and error.cause is Cause.TIMED_OUT:
                 raise
             raise CalibrationFailed(str(error)) from error
         self.cache.keep(shape, calibration)

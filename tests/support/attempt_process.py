@@ -82,7 +82,7 @@ def attempt_process(
     """Start an attempt in ``root``; whatever the test does, nothing of it is left afterwards."""
     directory = AttemptDir(root / "attempt")
     directory.root.mkdir(parents=True)
-    (root / "cache").mkdir()
+    (root / "cache").mkdir(exist_ok=True)
     complete = AttemptOrder.model_validate(
         {
             "follower": "follower-1",
