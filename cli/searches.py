@@ -68,7 +68,8 @@ def _told(search: SearchView) -> str:
         case "not-found":
             return f"no rate was found that meets the SLO{_bracket(search)}"
         case "cancelled":
-            return f"cancelled after {len(search.probes)} probes, without an answer{_bracket(search)}"
+            probes = "a probe" if len(search.probes) == 1 else f"{len(search.probes)} probes"
+            return f"cancelled after {probes}, without an answer{_bracket(search)}"
         case _:
             return f"searching, probe {len(search.probes)} at {_rate(search.probes[-1].rate_rps)} req/s"
 
@@ -97,7 +98,8 @@ def _where(search: SearchView) -> str:
 
 
 def _why(probe: ProbeView) -> str:
-    return f" ({probe.reason})" if probe.reason else ""
+    """The first reason, which tells most; the table at the end has them all."""
+    return f" ({probe.reason.partition('; ')[0]})" if probe.reason else ""
 
 
 def _rate(rate_rps: float | None) -> str:

@@ -64,6 +64,7 @@ def test_the_answer_comes_first_and_then_every_probe() -> None:
             "no rate was found that meets the SLO; the limit lies below 10 req/s",
         ),
         (search(probe(0, 10), state="searching"), "searching, probe 1 at 10 req/s"),
+        (search(probe(0, 10), state="cancelled"), "cancelled after a probe, without an answer"),
         (
             search(probe(0, 10, "met"), probe(1, 20), state="cancelled", reason="run x was cancelled"),
             "cancelled after 2 probes, without an answer · run x was cancelled",
@@ -117,9 +118,10 @@ def test_a_job_is_reported_with_the_answer_before_its_runs() -> None:
 
 
 def test_each_probe_is_news_once() -> None:
-    """When its outcome is there, and not again."""
+    """When its outcome is there, with the reason that tells most, and not again."""
     early = job(search(probe(0, 10), state="searching"), state="running")
-    later = job(search(probe(0, 10, "met", "p99_ms 30"), probe(1, 20), state="searching"), state="running")
+    met = probe(0, 10, "met", "p99_ms 30; p50_ms 2")
+    later = job(search(met, probe(1, 20), state="searching"), state="running")
     assert search_news(None, early) == []
     assert search_news(early, later) == [f"{JOB_ID}.0000  10 req/s: met (p99_ms 30)"]
     assert search_news(later, later) == []
