@@ -53,7 +53,7 @@ def benchmark(prepared: Prepared, service: Service, story: Story, clock: Clock, 
     request = build_load(prepared, service.metadata(), service.endpoint)
     quality, notes = _check_answers(prepared, service, request, story)
     sender = ProcessSender()
-    calibrated = calibrate(prepared.order, request, sender=sender, service=service, story=story, clock=clock)
+    calibrated = calibrate(prepared, request, sender=sender, service=service, story=story, clock=clock)
     loaded = _load(prepared, service, request, calibrated, sender=sender, story=story)
     service.stop()
     story.tell("collecting", "the load is over; the samples are read")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from follower.attempt.order import AttemptOrder
+from follower.attempt.prepare import Prepared
 from follower.attempt.story import Story
 from follower.calibrate.cache import CalibrationCache
 from follower.calibrate.calibrate import Calibrator, host_of
@@ -23,13 +23,14 @@ class Calibrated:
 
 
 def calibrate(
-    order: AttemptOrder, request: LoadRequest, *, sender: Sender, service: Service, story: Story, clock: Clock
+    prepared: Prepared, request: LoadRequest, *, sender: Sender, service: Service, story: Story, clock: Clock
 ) -> Calibrated:
     """Measures, or takes from the cache; a failure is told and costs the run nothing but these figures.
 
     Raises:
         AttemptFailed: the service is gone, or the attempt's time is up.
     """
+    order, busy_share = prepared.order, prepared.preflight.busy_share
     story.tell("calibrating", "what this client alone can do, against a server that only answers")
     calibrator = Calibrator(
         sender=sender,
@@ -37,6 +38,7 @@ def calibrate(
         server_cores=order.slot.server_cores,
         clock=clock,
         check=service.check,
+        keeps=busy_share is None or busy_share <= order.max_busy_share,
     )
     try:
         found = calibrator.calibrate(request)

@@ -86,7 +86,10 @@ def prepare(order: AttemptOrder, directory: AttemptDir, story: Story) -> Prepare
     model = _model(order, directory, cache, story)
     dataset = _dataset(order, directory, cache)
     trace_ns = _trace(order.assignment.trace, directory, cache)
-    return Prepared(order, directory, _preflight(order, before, cores), model, dataset, trace_ns)
+    preflight = _preflight(order, before, cores)
+    if preflight.reason is not None:
+        story.tell("warning", preflight.reason)
+    return Prepared(order, directory, preflight, model, dataset, trace_ns)
 
 
 def own_pids() -> tuple[int, ...]:

@@ -33,6 +33,7 @@ class Calibrator:
     server_cores: Sequence[int]
     clock: Clock
     check: Callable[[], None]  # raises once the measured service is gone
+    keeps: bool = True  # False on a busy host: what is found there holds for this run only
 
     def calibrate(self, request: LoadRequest) -> Calibration:
         """Of this load's shape, from the cache where it is known.
@@ -54,7 +55,8 @@ class Calibrator:
             if isinstance(error, AttemptFailed) and error.cause is Cause.TIMED_OUT:
                 raise
             raise CalibrationFailed(str(error)) from error
-        self.cache.keep(shape, calibration)
+        if self.keeps:
+            self.cache.keep(shape, calibration)
         return calibration
 
     def _measure(self, request: LoadRequest, script: Script) -> Calibration:

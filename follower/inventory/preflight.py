@@ -1,7 +1,7 @@
 """Is the host idle enough to measure on it? A pure verdict, and the two readings that it needs.
 
-CPU time of the slot's cores between two readings, less what we ourselves used, is what others used. The same
-arithmetic serves before a run (may it start?) and over a run's window (was it disturbed?).
+CPU time of the slot's cores between two readings, less what we ourselves used, is what others used. What others do
+while the window is measured, ``follower.collect.host`` reads.
 """
 
 import os
@@ -34,7 +34,7 @@ class Preflight:
 
     busy_share: float | None  # of the slot's cores, by others; None when not looked at
     refused: bool = False
-    reason: str | None = None  # for the record's validity, or for the refusal
+    reason: str | None = None  # for the attempt's story, or for the refusal
 
 
 def busy_share(before: CpuReading, after: CpuReading) -> float:

@@ -90,6 +90,14 @@ def test_a_second_run_of_the_shape_measures_nothing(rig: Rig, tmp_path: Path) ->
     assert again == first.model_copy(update={"reused": True})
 
 
+def test_what_is_found_on_a_busy_host_is_not_kept(rig: Rig, tmp_path: Path) -> None:
+    """It would mark later runs for a client that was slow once."""
+    with golden_server(Behaviour(service_ms=0)) as server:
+        found = replace(calibrator(tmp_path), keeps=False).calibrate(rig.request(target_of(server), CLOSED))
+    assert found.ceiling_rps > 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_it_takes_about_a_second_and_leaves_nothing(rig: Rig, tmp_path: Path) -> None:
     """Two loads of half a second, and the starts of three processes on a machine that may be busy."""
     with golden_server(Behaviour(service_ms=0)) as server:

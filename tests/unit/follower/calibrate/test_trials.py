@@ -76,6 +76,20 @@ def test_the_ceiling_is_what_was_completed_in_the_window() -> None:
     assert ceiling_rps(ran, plan) == pytest.approx(1_000, rel=0.01)
 
 
+def test_a_disturbed_part_of_the_window_does_not_lower_the_ceiling() -> None:
+    """Two thousand a second in its first third, half of that in the rest."""
+    plan = make_plan(workload(pattern="closed", warmup="0s", duration="300ms"), 1)
+    due_ns = np.concatenate([np.arange(0, 100_000_000, 500_000), np.arange(100_000_000, 300_000_000, 900_000)])
+    assert ceiling_rps(outcome(due_ns, 0, 0), plan) == pytest.approx(2_000, rel=0.01)
+
+
+def test_a_slow_client_is_judged_by_its_whole_window() -> None:
+    """A handful of completions in a part is no rate."""
+    plan = make_plan(workload(pattern="closed", warmup="0s", duration="300ms"), 1)
+    due_ns = [0, 1_000_000, 2_000_000, 3_000_000, 120_000_000, 250_000_000]
+    assert ceiling_rps(outcome(due_ns, 0, 0), plan) == pytest.approx(20)
+
+
 @pytest.mark.parametrize(("failed", "of"), [(2, 100), (0, 0)])
 def test_a_trial_that_fails_is_no_ceiling(failed: int, of: int) -> None:
     """More than one in a hundred, or nothing at all."""
