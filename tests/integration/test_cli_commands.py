@@ -73,7 +73,8 @@ def test_run_shows_the_verdict_on_standard_output(
     will_end(leader, run_view(), record())
     assert inferbench("run", job_file) == 0
     output, errors = capsys.readouterr()
-    assert output.splitlines()[0] == f"run         {RUN_ID} · quickstart"
+    assert output.splitlines()[0].startswith("verdict     STABLE")
+    assert f"run         {RUN_ID} · quickstart" in output.splitlines()
     assert len(output.splitlines()) < 25
     assert "succeeded         the end" in errors
     assert leader.requests("POST", "/api/v1/jobs")[0].body == GOOD_FILE.encode()
