@@ -7,7 +7,7 @@ from typing import Final, Literal
 Fault = Literal[
     "",  # none
     "http-500",  # a whole answer that says the server failed; gRPC: status INTERNAL
-    "reset",  # the connection is torn down (RST) instead of an answer
+    "reset",  # the connection is torn down (RST) instead of an answer; gRPC: the server cancels the call
     "close-early",  # half an answer, then the end of the stream
     "hang",  # no answer, the connection stays
     "malformed",  # not an answer of the protocol at all
@@ -36,6 +36,7 @@ class Behaviour:
     piece_gap_ms: float = 0.0
     chunked: bool = False
     close_each: bool = False  # closes every connection after its first answer
+    announces_close: bool = True  # and says so in that answer
     filler_bytes: int = 0  # a second output of this size in each answer
     reports: bool = True  # says in each answer how long it queued and served
     keeps_journal: bool = True

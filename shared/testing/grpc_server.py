@@ -40,6 +40,7 @@ class GrpcServer:
         self.journal = Journal(behaviour)
         self._lock = threading.Lock()
         self._messages: dict[int, bytes] = {}
+        self._peers: dict[str, int] = {}
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)]
         if behaviour.connection_age_s:
             age_ms = round(behaviour.connection_age_s * 1000)
@@ -58,7 +59,8 @@ class GrpcServer:
     def _infer(self, request: bytes, context: Any) -> bytes:
         received_ns = time.monotonic_ns()
         with self._lock:
-            entry = self.journal.open(received_ns, 0)
+            connection = self._peers.setdefault(context.peer(), len(self._peers) + 1)
+            entry = self.journal.open(received_ns, connection)
         samples = samples_of(request)
         if entry.end_ns > received_ns:
             sleep_until(entry.end_ns, self._behaviour.spin_us)
@@ -81,7 +83,7 @@ class GrpcServer:
 
 
 def _never_answer(context: Any, *, cancels: bool) -> None:
-    """Returns once the call is over: cancelled from here (RST_STREAM), or by the client."""
+    """Returns once the call is over: cancelled from here (status CANCELLED on the wire), or by the client."""
     over = threading.Event()
     if not context.add_callback(over.set):
         return

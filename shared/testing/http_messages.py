@@ -106,7 +106,7 @@ class Answers:
 
     def _with_body(self, status: str, fields: list[str], body: bytes) -> bytes:
         lines = [f"HTTP/1.1 {status}", "X-Padding: golden", *fields]
-        if self._behaviour.close_each:
+        if self._behaviour.close_each and self._behaviour.announces_close:
             lines.append("Connection: close")
         if self._behaviour.chunked:
             lines.append("Transfer-Encoding: chunked")

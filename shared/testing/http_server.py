@@ -164,10 +164,10 @@ class HttpServer:
         self._at(moment_ns, lambda: self._trickle(connection, entry, pieces[1:], gap_ns))
 
     def _finish(self, connection: Connection, entry: Entry, last: bytes) -> None:
+        if entry.fault == "half-open":  # before the answer: the next request may follow it within microseconds
+            _play_dead(connection.socket)
         entry.answered_ns = time.monotonic_ns()
         self._write(connection, last)
-        if entry.fault == "half-open":
-            _play_dead(connection.socket)
         if self._behaviour.close_each and not connection.unsent:
             self._close(connection)
 

@@ -22,7 +22,7 @@ class Done(NamedTuple):
     started_ns: int
     answered_ns: int  # just before the last write of the answer; NEVER if there was none
     fault: str
-    connection: int  # number of the connection it came on, from 1; 0 where the server cannot tell (gRPC)
+    connection: int  # number of the connection it came on, from 1
 
 
 class Entry:
