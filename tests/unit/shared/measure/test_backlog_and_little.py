@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from support.samples import MS, ORIGIN_NS, Sent, answered, columns_of, not_sent
+from support.samples import MS, ORIGIN_NS, Sent, answered, columns_of, failed, not_sent
 
-from shared.measure.backlog import backlog_of
+from shared.measure.backlog import backlog_of, is_at_time_limit, overload_of
 from shared.measure.columns import Columns
 from shared.measure.little import little_error, mean_in_flight
 from shared.measure.windows import Window
@@ -88,3 +88,37 @@ def test_lateness_is_backlog_but_not_in_flight() -> None:
     """A request waits for a late sender outside of the server: it is due, but not yet taken up."""
     late = Sent(due=0, start=3000, send=3000, last=4000, done=4000)
     assert mean_in_flight(columns_of(late), WINDOW) == pytest.approx(0.1)
+
+
+def test_an_overloaded_server_gives_its_capacity() -> None:
+    """20 ms a request is 50 a second, whatever is offered; the reason names both."""
+    overload = overload_of(single_server([10.0 * i for i in range(1000)], [20.0] * 1000), WINDOW)
+    assert overload is not None
+    assert overload.capacity_rps == pytest.approx(50, rel=0.02)
+    assert overload.reason.startswith(
+        "overloaded: 100 requests/s were due, 49.9 were completed, and the backlog grew by"
+    )
+
+
+def test_a_full_backlog_is_overload_too() -> None:
+    """Two seconds of time limit at twice the capacity: the backlog stops growing, half give up, others wait long."""
+    rows = [answered(10.0 * i, 1800.0) if i % 2 else failed(10.0 * i, "timeout", after=2000.0) for i in range(1000)]
+    columns = columns_of(*rows)
+    assert not backlog_of(columns, WINDOW).correlation > 0.8
+    assert is_at_time_limit(columns, WINDOW)
+    overload = overload_of(columns, WINDOW)
+    assert overload is not None
+    assert "time limit" in overload.reason
+
+
+def test_a_server_that_loses_requests_is_not_overloaded() -> None:
+    """Every tenth is never answered, the others at once."""
+    rows = [answered(10.0 * i, 5.0) if i % 10 else failed(10.0 * i, "timeout", after=500.0) for i in range(1000)]
+    assert not is_at_time_limit(columns_of(*rows), WINDOW)
+    assert overload_of(columns_of(*rows), WINDOW) is None
+
+
+def test_nothing_but_timeouts_is_no_sign_of_overload() -> None:
+    """A server that never answers has no capacity to speak of."""
+    silent = columns_of(*(failed(10.0 * i, "timeout", after=500.0) for i in range(1000)))
+    assert not is_at_time_limit(silent, WINDOW)
