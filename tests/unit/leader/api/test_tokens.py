@@ -1,13 +1,22 @@
 """Tokens: their form, their storage, who they say is calling."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from leader.auth.roles import GRANTS, Permission, Role, is_granted
-from leader.auth.tokens import Authenticator, Principal, bearer_token, hash_token, is_well_formed, mint
+from leader.auth.tokens import (
+    Authenticator,
+    Principal,
+    bearer_token,
+    hash_token,
+    is_well_formed,
+    mint,
+    require_own,
+)
 from leader.perfdb.entities import Token
-from shared.errors import NotFound, Unauthenticated
+from shared.errors import Conflict, Forbidden, NotFound, Unauthenticated
 
 
 class MovableClock:
@@ -32,6 +41,11 @@ class TokensInMemory:
 
     async def add(self, token: Token) -> None:
         self.tokens[token.sha256] = token
+
+    async def create(self, token: Token) -> None:
+        if any(known.name == token.name for known in self.tokens.values()):
+            raise Conflict(token.name)
+        await self.add(token)
 
     async def find(self, sha256: str) -> Token | None:
         self.lookups += 1
@@ -140,3 +154,19 @@ def test_a_viewer_changes_nothing() -> None:
         Permission.OPEN,
         Permission.READ,
     }
+
+
+async def test_a_token_brings_its_follower_along() -> None:
+    """What the store says it is bound to, the caller is bound to."""
+    token = mint(Role.FOLLOWER)
+    bound = replace(stored(token, Role.FOLLOWER), follower="f2")
+    caller = await Authenticator(TokensInMemory(bound), MovableClock()).identify(f"Bearer {token}")
+    require_own(caller, "f2")
+    with pytest.raises(Forbidden, match="'f2'"):
+        require_own(caller, "f1")
+
+
+async def test_an_unbound_token_speaks_for_every_follower() -> None:
+    """As the one of the first start does."""
+    for name in ("f1", "f2"):
+        require_own(Principal("follower", Role.FOLLOWER), name)
