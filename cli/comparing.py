@@ -11,7 +11,7 @@ from cli.client import Client
 from cli.errors import InvalidSetting, NotComparable
 from cli.exits import ExitCode
 from cli.follow import plain, records_of
-from cli.quantities import milliseconds, percent, printable, rate
+from cli.quantities import NOT_AVAILABLE, milliseconds, percent, printable, rate
 from cli.raw_files import fetch_raw
 from cli.tables import flattened
 from shared.errors import InvalidInput, Problem
@@ -19,11 +19,12 @@ from shared.jobs.ids import is_job_id
 from shared.jobs.keys import COMPARED_SECTIONS, TASK_SECTIONS, hardware_of
 from shared.measure.compare import COMPARED, Comparison, SideResult, compare
 from shared.measure.compared_run import run_data
-from shared.measure.record import Record
+from shared.measure.record import Record, Verdict
 from shared.wire.identity import Inventory, Slot
 
 _LABEL: Final = 12
 _NOT_TASK: Final = frozenset({"workload.seed"})
+_LARGEST: Final = 10.0  # relative differences above it are told as such: one or two repeats leave the interval open
 _WORDS: Final = {"faster": "FASTER than", "slower": "SLOWER than", "equivalent": "EQUIVALENT to"}
 
 
@@ -170,9 +171,15 @@ def _warnings(a: Side, b: Side) -> Iterator[str]:
     kinds = {json.dumps(_hardware(record), sort_keys=True) for side in (a, b) for record in side.records}
     if len(kinds) > 1:
         yield "not on the same hardware"
-    for record in (*a.records, *b.records):
-        if record.verdict.kind != "stable":
-            yield f"{record.run_id} is {record.verdict.kind}: {'; '.join(record.verdict.reasons) or 'no reason given'}"
+    doubtful = {r.run_id: r.verdict for r in (*a.records, *b.records) if r.verdict.kind != "stable"}
+    yield from (f"{run_id} is {_doubt(verdict)}" for run_id, verdict in doubtful.items())
+
+
+def _doubt(verdict: Verdict) -> str:
+    """The kind and the most telling reason; ``get`` shows all."""
+    first = verdict.reasons[0].removeprefix(f"{verdict.kind}: ") if verdict.reasons else "no reason given"
+    more = f" (and {len(verdict.reasons) - 1} more)" if len(verdict.reasons) > 1 else ""
+    return f"{verdict.kind}: {first}{more}"
 
 
 def _hardware(record: Record) -> dict[str, Any] | None:
@@ -221,7 +228,7 @@ def _interval(result: Comparison) -> str:
 
 def _side_line(result: Comparison, side: SideResult, runs: Sequence[str]) -> str:
     value = f"{rate(side.value)} req/s" if result.unit == "req/s" else f"{milliseconds(side.value)} ms"
-    which = runs[0] if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more runs"
+    which = runs[0] if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more"
     failures = f", {side.failures} failed" if side.failures else ""
     return f"{value}  n={side.requests}, worth {side.n_effective:.0f} independent{failures}  {which}"
 
@@ -237,7 +244,9 @@ def _runs(result: Comparison) -> Iterator[str]:
 
 
 def _signed(share: float | None) -> str:
-    return "n/a" if share is None else f"{100 * share:+.2f} %"
+    if share is None:
+        return NOT_AVAILABLE
+    return f"{100 * share:+.2f} %" if share <= _LARGEST else f"more than {100 * _LARGEST:+.0f} %"
 
 
 def _margin(result: Comparison) -> str:

@@ -44,6 +44,9 @@ _LEAST_SHARE_OF_CAPACITY: Final = 0.5
 """Where a capacity is known, no probe of a wide bracket goes below this share of it: limits worth asking for are met
 at most of a server's capacity (at half of it, the mean wait of M/D/1 is half a service time)."""
 
+LEAST_SENT: Final = 0.99
+"""Share of the planned requests that must have been sent for a rate to have been offered at all, as in the verdict."""
+
 _DIGITS: Final = 5  # significant digits of a rate: ten times finer than the finest precision
 _ROUNDING: Final = 1e-9  # of a quotient of two floats
 
@@ -155,7 +158,9 @@ def probe_of(record: Record) -> Probe:
 def _judged(record: Record, rate_rps: float) -> tuple[ProbeOutcome, str, list[SloCheck]]:
     """Outcome, reason, and the limits that could not be told.
 
-    A least throughput above the offered rate says nothing about the server, so it does not count here.
+    A least throughput above the offered rate says nothing about the server, so it does not count here. Limits that are
+    kept are kept even if the client was slow, because its lateness counts against them, as long as it sent what it
+    should.
     """
     verdict = record.verdict
     why = "; ".join(verdict.reasons)
@@ -163,14 +168,19 @@ def _judged(record: Record, rate_rps: float) -> tuple[ProbeOutcome, str, list[Sl
         return "missed", why or "every request failed", []
     if verdict.kind == "invalid":
         return "failed", why, []
-    if verdict.kind == "client-limited":
-        return "client-limited", why, []
     if verdict.kind == "overloaded":
         return "missed", why, []
     checks = [check for check in record.slo if check.limit != "throughput_rps" or check.allowed <= rate_rps]
     missed, unsure = ([check for check in checks if check.met is met] for met in (False, None))
     outcome: ProbeOutcome = "missed" if missed else "undecided" if unsure or not record.slo else "met"
+    if verdict.kind == "client-limited" and not (outcome == "met" and _was_sent(record)):
+        return "client-limited", why, []
     return outcome, "; ".join(map(_told, missed or unsure or checks)) or "no limit applies at this rate", unsure
+
+
+def _was_sent(record: Record) -> bool:
+    load = record.load
+    return load.planned is not None and load.sent >= LEAST_SENT * load.planned
 
 
 def _leaning(checks: Sequence[SloCheck]) -> Literal["met", "missed"] | None:

@@ -136,8 +136,21 @@ def test_a_jobs_repeats_are_one_side(
     assert inferbench("compare", JOB_ID, OTHER_JOB, "--at", "p50") == 0
     output = capsys.readouterr().out
     assert output.startswith("verdict     B is SLOWER than A: p50 +")
-    assert f"{A} and 2 more runs" in output
+    assert f"{A} and 2 more" in output
     assert "runs        whole runs differ from one another by " in output
+
+
+def test_two_repeats_leave_the_interval_open(
+    leader: ScriptedLeader, inferbench: Inferbench, keep: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one degree of freedom its upper end is astronomical, and is not spelt out."""
+    leader.answers("GET", f"/api/v1/jobs/{JOB_ID}", job_view(one_run(A), one_run(run_id(index=1))))
+    keep(raw_samples(seed=1, run_id=A))
+    keep(raw_samples(seed=2, run_id=run_id(index=1), factor=1.1))
+    assert inferbench("compare", JOB_ID, A, "--at", "p50") == 3
+    output = capsys.readouterr().out
+    assert "to more than +1000 %)" in output
+    assert "few repeats: 1 degrees of freedom" in output
 
 
 def test_different_tasks_are_refused_and_it_is_said_in_what(
@@ -175,7 +188,7 @@ def test_what_differs_in_serving_is_shown_and_doubts_are_warned_of(
     faster = raw_samples(seed=2, run_id=B)
     environment = {"inventory": {**INVENTORY, "cpu_model": "Atom", "versions": {"onnxruntime": "1.21"}}, "slot": SLOT}
     spec = {**record_of(faster).spec, "service": {**record_of(faster).spec["service"], "threads": 2}}
-    drifting = Verdict(kind="drifting", reasons=("the latency rises",))
+    drifting = Verdict(kind="drifting", reasons=("drifting: the latency rises", "sender late"))
     keep(faster, spec=spec, environment=environment, follower="elsewhere", verdict=drifting)
     assert inferbench("compare", A, B, "--at", "p50") in (0, 3)
     output = capsys.readouterr().out
@@ -185,7 +198,7 @@ def test_what_differs_in_serving_is_shown_and_doubts_are_warned_of(
         "versions.onnxruntime 1.20 -> 1.21",
         "warning     not on the same followers: A on local, B on elsewhere",
         "not on the same hardware",
-        f"{B} is drifting: the latency rises",
+        f"{B} is drifting: the latency rises (and 1 more)",
     ):
         assert expected in output
 

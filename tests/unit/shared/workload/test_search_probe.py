@@ -71,6 +71,16 @@ def test_what_is_too_close_to_tell_leans_to_the_side_measured(checks: tuple[SloC
     assert probe_of(probed("stable", *checks)).leans == leans
 
 
+def test_limits_kept_in_spite_of_a_slow_client_are_met() -> None:
+    """Its lateness counts against the limits; but only if it sent what it should was the rate offered."""
+    late = probed("client-limited", GOOD)
+    assert probe_of(late).outcome == "met"
+    assert probe_of(probed("client-limited", CLOSE)).outcome == "client-limited"
+    few = late.load.model_copy(update={"sent": 590})
+    assert late.load.planned == 600
+    assert probe_of(late.model_copy(update={"load": few})).outcome == "client-limited"
+
+
 def test_an_overloaded_record_tells_the_capacity() -> None:
     """As the verdict has it."""
     assert probe_of(probed("overloaded", GOOD, capacity_rps=71.0)).capacity_rps == 71.0
