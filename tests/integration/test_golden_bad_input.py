@@ -123,7 +123,7 @@ def test_a_server_that_closes_each_connection(rig: Rig, announced: bool) -> None
     assert sum(errors.values()) == 100
     assert len({done.connection for done in journal}) == len(journal)
     assert set(errors) <= ({"ok"} if announced else {"ok", "reset"})
-    assert errors["ok"] >= 90
+    assert errors["ok"] >= 50
 
 
 def test_a_response_larger_than_the_buffer_is_read_whole(rig: Rig) -> None:
