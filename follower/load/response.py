@@ -284,7 +284,7 @@ def _are_plain(headers: dict[bytes, bytes], lines: list[bytes], head: bytes) -> 
     return (
         len(headers) == len(lines) == head.count(b"\r") == head.count(b"\n")
         and b"" not in headers
-        and len(names.split()) == 1  # no white space in any
+        and names.split() == [names]  # no white space in any
         and b"connection" not in headers
         and b"transfer-encoding" not in headers
     )
