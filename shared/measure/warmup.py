@@ -4,8 +4,8 @@
 2. By count: as many answers as requests were ever in flight before the window (a closed loop: its concurrency), so that
    every connection has served one.
 3. By drift: the planned window is cut into twelve segments. A segment is left out while its typical latency differs
-   from that of all later ones by more than 10 %, and by more than chance explains; at most four of them, a third of
-   the window. If the next one still differs, the run did not settle.
+   from that of the window's second half by more than 10 %, and by more than chance explains; at most four of them, a
+   third of the window. If the fifth still differs, the run did not settle.
 
 Leaving out the start for as long as the rest says otherwise is the idea of truncation by the marginal standard error
 (K. P. White, "An Effective Truncation Heuristic for Bias Reduction in Simulation Output", 1997). Asking for
@@ -37,7 +37,7 @@ LEAST_DRIFT: Final = 0.1
 """Relative difference of typical latencies that matters; the 10 % within which NVIDIA's perf_analyzer calls windows
 stable."""
 
-SIGNIFICANCE: Final = 0.002
+SIGNIFICANCE: Final = 0.001
 """Chance of leaving out a segment of level data."""
 
 
@@ -92,11 +92,11 @@ def _without_drift(columns: Columns, planned: Window, counted: Window) -> WarmUp
     if counts(due_ns, planned, spans).mean() < LEAST_PER_SPAN:
         return WarmUp(counted)
     typical = means(due_ns, log_ns, planned, spans)
+    rest = typical[len(typical) // 2 :]
     edges = [part.start_ns for part in planned.split(SEGMENTS)]
     for segment in range(MOST_LEFT_OUT + 1):
         if edges[segment + 1] <= counted.start_ns:
             continue
-        rest = typical[(segment + 1) * SPANS_PER_SEGMENT :]
         first = typical[segment * SPANS_PER_SEGMENT : (segment + 1) * SPANS_PER_SEGMENT]
         if abs(np.expm1(first.mean() - rest.mean())) <= LEAST_DRIFT or shift_p(first, rest) >= SIGNIFICANCE:
             return WarmUp(Window(max(edges[segment], counted.start_ns), planned.end_ns))
