@@ -26,7 +26,8 @@ def main(root: Path) -> None:
     if script == "crash":
         os.abort()
     while script == "hang":
-        (shared / "alive").write_text(str(time.monotonic_ns()))
+        (shared / "alive.partial").write_text(str(time.monotonic_ns()))
+        (shared / "alive.partial").replace(shared / "alive")
         time.sleep(0.01)
     child.kill()
     child.wait()
