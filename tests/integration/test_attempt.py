@@ -21,6 +21,7 @@ from model_repo.packaged.installed import load
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import RunSpec
 from shared.measure.columns import ERROR_KINDS
+from shared.measure.recompute import derive_again
 from shared.measure.record import Record
 from shared.measure.samples_file import read_samples
 from shared.wire.assignment import ModelPin
@@ -46,6 +47,7 @@ def check_invariants(record: Record, samples: Path) -> None:
     assert (columns["due_ns"] <= columns["start_ns"]).all()
     assert len(columns["due_ns"]) >= record.load.sent
     assert record.metrics["p99_ms"] == latency.ms("p99")
+    assert derive_again(read_samples(samples), record) == []
     cold = record.cold_start
     assert cold.spawned_ms <= cold.port_open_ms <= cold.ready_ms <= cold.first_inference_ms  # type: ignore[operator]
 

@@ -19,6 +19,7 @@ from support.fake_leader import TOKEN, fake_leader
 from follower.agent.reap import carriers_of
 from shared.jobs.lifecycle import Cause
 from shared.measure.analyze import analyze
+from shared.measure.recompute import derive_again
 from shared.measure.record import Record
 from shared.measure.samples_file import read_samples
 from shared.wire.assignment import Assignment, BlobPin
@@ -210,7 +211,9 @@ def test_a_trace_is_fetched_and_replayed(tmp_path: Path) -> None:
         leader.blobs[digest] = content
         with attempt_process(tmp_path, task, leader_url=leader.url) as attempt:
             record = attempt.succeed().record
-    due_ns = read_samples(attempt.directory.samples).columns["due_ns"]
+    samples = read_samples(attempt.directory.samples)
+    assert derive_again(samples, record) == []
+    due_ns = samples.columns["due_ns"]
     assert np.array_equal(due_ns - due_ns[0], np.asarray(at_ms) * 1_000_000)
     assert record.load.planned == len(at_ms)
     assert record.environment["pins"]["trace"]["sha256"] == digest
