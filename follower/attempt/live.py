@@ -74,7 +74,8 @@ def line_of(figures: dict[str, Any]) -> str:
     return (
         f"{figures['elapsed_s']:.0f} of {figures['duration_s']:g} s"
         f" · {_shown(figures['rate_rps'], ',.0f')}/s"
-        f" · response p50 {_shown(figures['response_p50_ms'], '.3g')} ms · p99 {_shown(figures['response_p99_ms'], '.3g')} ms"
+        f" · response p50 {_shown(figures['response_p50_ms'], '.3g')} ms,"
+        f" p99 {_shown(figures['response_p99_ms'], '.3g')} ms"
         f" · {figures['in_flight']} in flight · {figures['errors']} errors"
     )
 

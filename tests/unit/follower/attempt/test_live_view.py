@@ -88,5 +88,5 @@ def test_the_line_says_what_is_not_known_yet() -> None:
     assert "p50 n/a ms" in first
     live.take(rows(np.arange(1000, 2000, 10), 12, 12))
     line = line_of(live.figures(ORIGIN_NS + 2 * S))
-    assert line.startswith("1 of 4 s · 100/s · response p50 12 ms · p99 12 ms · ")
+    assert line.startswith("1 of 4 s · 100/s · response p50 12 ms, p99 12 ms · ")
     assert line.endswith("· 0 errors")
