@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,20 +115,20 @@ def test_a_limit_itself_is_still_good_and_what_is_unknown_raises_no_alarm(eviden
 
 def test_the_gravest_kind_wins_and_every_reason_is_told() -> None:
     """From invalid down to a mark, taking the gravest away one at a time."""
-    steps = [
+    steps: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("invalid", {"faults": ("bookkeeping: x",)}, {"faults": ()}),
         ("client-limited", {"client_cpu_pct": 99.0}, {"client_cpu_pct": 1.0}),
         ("overloaded", {"overload": OVERLOAD}, {"overload": None}),
         ("drifting", {"settled": False}, {"settled": True}),
         ("stable", {"error_rate": 0.5}, {"error_rate": 0.0}),
     ]
-    evidence = replace(GOOD, **{key: value for _, fault, _ in steps for key, value in fault.items()})  # type: ignore[arg-type]
+    evidence = replace(GOOD, **{key: value for _, fault, _ in steps for key, value in fault.items()})
     for place, (kind, _, cure) in enumerate(steps):
         verdict = judge(evidence)
         assert verdict.kind == kind
         drifting_hides_behind_overload = place <= 2
         assert len(verdict.reasons) == len(steps) - place - drifting_hides_behind_overload
-        evidence = replace(evidence, **cure)  # type: ignore[arg-type]
+        evidence = replace(evidence, **cure)
     assert list(CHECKS) == [kind for kind, _, _ in steps]
 
 
