@@ -9,9 +9,9 @@ import numpy as np
 from benchmarks.figure import Figure
 from shared.jobs.workload import ConstantWorkload
 from shared.measure.compare import RunData, compare
+from shared.measure.independence import BATCHES
 from shared.measure.planning import lognormal_deviation, requests_needed
 from shared.measure.record import PERCENTILES
-from shared.measure.sampling_error import BATCHES
 from shared.testing.behaviour import log_normal
 from shared.testing.virtual_run import virtual_columns
 from shared.workload.arrivals import make_plan

@@ -56,7 +56,13 @@ def _uncertified(latency: LatencySummary) -> list[str]:
     if len(names) == len(latency.percentiles) and len(reasons) == 1:
         return [f"no percentile ({reasons.pop()})"]
     needed = "/".join(str(samples_needed(PERCENTILES[name])) for name in names)
-    return [f"{'/'.join(names)} not certified (n_eff {int(latency.n_effective or 0)} of {needed})"]
+    worth = "/".join(dict.fromkeys(str(_worth(latency, name)) for name in names))
+    return [f"{'/'.join(names)} not certified (n_eff {worth} of {needed})"]
+
+
+def _worth(latency: LatencySummary, name: str) -> int:
+    """Older records tell it of the whole sample only."""
+    return int(latency.percentiles[name].n_effective or latency.n_effective or 0)
 
 
 def _open(value_ms: float | None) -> str:

@@ -29,10 +29,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from shared.measure.independence import BATCHES
 from shared.measure.latency import FOR_EVER_NS, rank
 from shared.measure.planning import ALPHA, requests_needed, runs_needed
 from shared.measure.record import PERCENTILES
-from shared.measure.sampling_error import BATCHES, Estimate, least_effective_n, percentile_estimate, rate_estimate
+from shared.measure.sampling_error import Estimate, least_effective_n, percentile_estimate, rate_estimate
 from shared.measure.t_quantile import student_quantile
 
 MARGIN: Final = 0.05

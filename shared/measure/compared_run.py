@@ -4,11 +4,11 @@ import numpy as np
 
 from shared.measure.batches import counts
 from shared.measure.compare import RunData
+from shared.measure.independence import BATCHES
 from shared.measure.latency import FOR_EVER_NS, response_ns
 from shared.measure.measured_run import measured_run
 from shared.measure.plan_again import manifest_of, plan_again
 from shared.measure.samples_file import Samples
-from shared.measure.sampling_error import BATCHES
 from shared.measure.windows import succeeded
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from shared.measure.certification import interval_ranks, samples_needed
 from shared.measure.columns import NOT_AVAILABLE, Columns
-from shared.measure.independence import effective_n, lag1
+from shared.measure.independence import Worth
 from shared.measure.record import PERCENTILES, LatencySummary, Percentile
 from shared.measure.windows import Mask
 
@@ -71,11 +71,11 @@ def summarize(durations_ns: Durations, *, failed: Mask | None = None, unsteady: 
     """
     succeeded_ns = durations_ns if failed is None or not failed.any() else durations_ns[~failed]
     n = len(succeeded_ns)
-    worth = effective_n(n, lag1(succeeded_ns))
+    worth = Worth(succeeded_ns)
     ascending = np.sort(succeeded_ns)
     return LatencySummary(
         n=n,
-        n_effective=worth if n else None,
+        n_effective=worth.overall if n else None,
         mean_ms=float(ascending.mean()) / NS_PER_MS if n else None,
         stddev_ms=float(ascending.std(ddof=1)) / NS_PER_MS if n > 1 else None,
         min_ms=sample_ms(ascending, 1),
@@ -85,9 +85,9 @@ def summarize(durations_ns: Durations, *, failed: Mask | None = None, unsteady: 
     )
 
 
-def worth_with_failures(durations_ns: Durations, failed: Mask) -> float:
-    """The effective size of all requests together, a failure being one that took for ever."""
-    return effective_n(len(durations_ns), lag1(np.where(failed, FOR_EVER_NS, durations_ns)))
+def worth_with_failures(durations_ns: Durations, failed: Mask) -> Worth:
+    """What all requests together are worth, a failure being one that took for ever."""
+    return Worth(np.where(failed, FOR_EVER_NS, durations_ns))
 
 
 def missing(q: float, n_effective: float) -> str | None:
@@ -99,14 +99,14 @@ def missing(q: float, n_effective: float) -> str | None:
 
 
 def _with_failures(
-    ascending_ns: Durations, durations_ns: Durations, failed: Mask, worth: float, unsteady: str | None
+    ascending_ns: Durations, durations_ns: Durations, failed: Mask, worth: Worth, unsteady: str | None
 ) -> dict[str, Percentile]:
     if len(ascending_ns) < len(durations_ns):
         worth = worth_with_failures(durations_ns, failed)
     return _percentiles(ascending_ns, len(durations_ns), worth, unsteady)
 
 
-def _percentiles(ascending_ns: Durations, n: int, worth: float, unsteady: str | None) -> dict[str, Percentile]:
+def _percentiles(ascending_ns: Durations, n: int, worth: Worth, unsteady: str | None) -> dict[str, Percentile]:
     """Every percentile of the record among ``n`` requests, of which the sorted ones succeeded."""
     if unsteady:
         none = Percentile(ms=None, low_ms=None, high_ms=None, certified=False, reason=unsteady)
@@ -114,13 +114,17 @@ def _percentiles(ascending_ns: Durations, n: int, worth: float, unsteady: str | 
     return {name: _percentile(ascending_ns, n, worth, q) for name, q in PERCENTILES.items()}
 
 
-def _percentile(ascending_ns: Durations, n: int, worth: float, q: float) -> Percentile:
-    ranks, place, lack = interval_ranks(q, n, worth), rank(n, q), missing(q, worth)
+def _percentile(ascending_ns: Durations, n: int, worth: Worth, q: float) -> Percentile:
+    place = rank(n, q)
     failure = "falls on a failed request" if place > len(ascending_ns) else None
+    at_ns = int(ascending_ns[place - 1]) if 1 <= place <= len(ascending_ns) else FOR_EVER_NS - 1
+    effective = worth.at(at_ns)
+    ranks, lack = interval_ranks(q, n, effective), missing(q, effective)
     return Percentile(
         ms=None if lack else sample_ms(ascending_ns, place),
         low_ms=sample_ms(ascending_ns, ranks.low),
         high_ms=sample_ms(ascending_ns, ranks.high),
         certified=lack is None,
+        n_effective=effective if n else None,
         reason=lack or failure,
     )

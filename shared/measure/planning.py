@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.measure.sampling_error import BATCHES, percentile_estimate
+from shared.measure.independence import BATCHES
+from shared.measure.sampling_error import percentile_estimate
 from shared.measure.t_quantile import student_quantile
 
 ALPHA: Final = 0.005

@@ -40,6 +40,7 @@ class Percentile(Part):
     low_ms: float | None
     high_ms: float | None
     certified: bool
+    n_effective: float | None = None  # independent samples worth as much at this percentile; at most the summary's
     reason: str | None = None
 
 

@@ -4,11 +4,7 @@ Everything is on a log scale, because comparisons are relative: a deviation of 0
 
 A percentile's deviation is found in two steps.
 
-1. How many independent requests is the run worth *at this percentile*? Whether a request lies beyond the percentile is
-   a yes or no; the share of yes in each of ``BATCHES`` equal parts of the run, in the order of the due times, varies by
-   q (1 - q) / m where m requests of a part are independent, and more where a slow request comes in the company of
-   others (batch means; A. M. Law, Simulation Modeling and Analysis, 9.5.3). A correlation of neighbours alone is not
-   enough here: behind a queue it forgets too fast, and the interval of a p99 comes out half as wide as it should.
+1. How many independent requests is the run worth at this percentile? See ``shared.measure.independence``.
 2. Woodruff's interval: the samples at the ranks q -/+ z sqrt(q (1 - q) / n_effective) enclose the percentile as z
    standard deviations do (R. S. Woodruff, "Confidence Intervals for Medians and Other Position Measures", 1952).
 """
@@ -20,13 +16,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shared.measure.independence import Worth
 from shared.measure.latency import FOR_EVER_NS, rank
 
 Durations = npt.NDArray[np.int64]
-
-BATCHES: Final = 30
-"""Equal parts of a run. Each must outlast the server's delays, and the parts must be enough for a variance: 10 to 30
-serve both (B. Schmeiser, "Batch Size Effects in the Analysis of Simulation Output", 1982)."""
 
 WIDTH: Final = 1.96
 """Standard deviations on either side in Woodruff's interval; those of 95 %, his own choice."""
@@ -57,22 +50,9 @@ def percentile_estimate(durations_ns: Durations, q: float) -> Estimate:
         return Estimate(None, None, 0, 0.0)
     ascending = np.sort(durations_ns)
     at = int(ascending[rank(n, q) - 1])
-    worth = effective_n_at(durations_ns, at, q)
+    worth = Worth(durations_ns).at(at)
     value = None if at == FOR_EVER_NS else float(at)
     return Estimate(value, _woodruff(ascending, q, worth), n, worth)
-
-
-def effective_n_at(durations_ns: Durations, at_ns: int, q: float) -> float:
-    """Independent requests worth as much as these at their q-quantile ``at_ns``; at most n.
-
-    A run of fewer than two requests a part is taken as it is.
-    """
-    n, length = len(durations_ns), len(durations_ns) // BATCHES
-    if length <= 1:
-        return float(n)
-    beyond = durations_ns[: BATCHES * length].reshape(BATCHES, length) > at_ns
-    variance = float(beyond.mean(axis=1).var(ddof=1)) / BATCHES
-    return float(n) if variance == 0 else min(float(n), max(1.0, q * (1 - q) / variance))
 
 
 def rate_estimate(counts: npt.NDArray[np.int64], part_s: float) -> Estimate:

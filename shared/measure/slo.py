@@ -15,6 +15,7 @@ import numpy as np
 
 from shared.jobs.slo import SloSpec
 from shared.measure.certification import CONFIDENCE, interval_ranks, passes
+from shared.measure.independence import Worth
 from shared.measure.latency import NS_PER_MS, Durations, worth_with_failures
 from shared.measure.record import PERCENTILES, Goodput, LatencySummary, SloCheck
 from shared.measure.windows import Mask
@@ -64,14 +65,14 @@ def _plain_check(limit: str, allowed: float, measured: Measured) -> SloCheck:
     return SloCheck(limit=limit, allowed=allowed, measured=found, met=met)
 
 
-def _percentile_check(limit: str, allowed: float, measured: Measured, worth: float) -> SloCheck:
+def _percentile_check(limit: str, allowed: float, measured: Measured, worth: Worth) -> SloCheck:
     name = _PERCENTILE_LIMITS[limit]
     claimed = (measured.summary.with_failures or measured.summary.percentiles)[name]
     met, reason = _told(PERCENTILES[name], allowed, measured, worth)
     return SloCheck(limit=limit, allowed=allowed, measured=claimed.ms, met=met, reason=reason)
 
 
-def _told(q: float, allowed_ms: float, measured: Measured, worth: float) -> tuple[bool | None, str | None]:
+def _told(q: float, allowed_ms: float, measured: Measured, worth: Worth) -> tuple[bool | None, str | None]:
     """Whether the limit is met, and why where that is not plain."""
     n = len(measured.failed)
     if n == int(np.count_nonzero(measured.failed)):
@@ -79,10 +80,11 @@ def _told(q: float, allowed_ms: float, measured: Measured, worth: float) -> tupl
     if measured.unsteady:
         return False, measured.unsteady
     overs = int(np.count_nonzero(measured.failed | (measured.response_ns > allowed_ms * NS_PER_MS)))
-    effective = math.floor(worth)
+    weight = worth.at(round(allowed_ms * NS_PER_MS))
+    effective = math.floor(weight)
     if passes(q, effective, math.ceil(overs * effective / n)):
         return True, None
-    low = interval_ranks(q, n, worth).low
+    low = interval_ranks(q, n, weight).low
     if low is not None and n - overs < low:
         return False, None
     found = f"{overs} of {n} requests took longer"

@@ -1,9 +1,14 @@
 """What a sequence of alike neighbours is worth, on laws whose answer is known."""
 
+import math
+
 import numpy as np
 import pytest
+from support.virtual_server import poisson_arrivals, responses
 
-from shared.measure.independence import MOST_PAIRS, effective_n, lag1
+from shared.measure.certification import interval_ranks
+from shared.measure.independence import MOST_PAIRS, Worth, effective_n, lag1
+from shared.measure.latency import rank
 
 N = 20_000
 
@@ -96,3 +101,21 @@ def test_long_rows_are_compared_in_stretches() -> None:
     noise = np.random.default_rng(2).normal(size=n + 1)
     moving = noise[1:] + noise[:-1]  # neighbours share half of what they are made of
     assert lag1(whole(moving)) == pytest.approx(0.5, abs=5e-3)
+
+
+@pytest.mark.parametrize(("load", "q"), [(0.3, 0.5), (0.6, 0.9), (0.6, 0.99), (0.8, 0.9)])
+def test_intervals_behind_a_queue_cover_the_truth(load: float, q: float) -> None:
+    """Of 200 runs behind M/M/1, at least nine in ten intervals hold the true one, -ln(1 - q) / (mu - lambda)."""
+    truth_ns = -math.log(1 - q) / (1 - load) * 1e6
+    held = 0
+    for seed in range(200):
+        draw = np.random.default_rng(seed)
+        arrivals = poisson_arrivals(draw, load, 20_000 / load)
+        run = np.rint(1e6 * responses(arrivals, draw.exponential(1.0, len(arrivals)))).astype(np.int64)
+        ascending = np.sort(run)
+        place = ascending[rank(len(run), q) - 1]
+        ranks = interval_ranks(q, len(run), Worth(run).at(int(place)))
+        low_ns = ascending[ranks.low - 1] if ranks.low else 0
+        high_ns = ascending[ranks.high - 1] if ranks.high else math.inf
+        held += bool(low_ns <= truth_ns <= high_ns)
+    assert held >= 180

@@ -7,12 +7,11 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 from support.virtual_server import poisson_arrivals, responses
 
-from shared.measure.independence import effective_n, lag1
+from shared.measure.independence import effective_n, effective_n_beyond, lag1
 from shared.measure.latency import FOR_EVER_NS
 from shared.measure.planning import lognormal_deviation, pilot_deviation, requests_needed, runs_needed
 from shared.measure.sampling_error import (
     Durations,
-    effective_n_at,
     least_effective_n,
     percentile_estimate,
     rate_estimate,
@@ -66,13 +65,13 @@ def test_behind_a_queue_the_deviation_is_that_of_many_runs(load: float, q: float
 def test_neighbours_alone_would_say_too_little() -> None:
     """Why parts of the run are compared: by the correlation of neighbours, a p99 behind a queue seems twice as sure."""
     run = queued(1, 200_000, 0.8)
-    by_parts = effective_n_at(run, int(np.quantile(run, 0.99)), 0.99)
+    by_parts = effective_n_beyond(run, int(np.quantile(run, 0.99)))
     assert by_parts < effective_n(len(run), lag1(run)) / 2
 
 
 def test_independent_requests_are_worth_nearly_themselves() -> None:
     """The number is never above n, and on average not far below."""
-    worth = [effective_n_at(run, int(np.quantile(run, 0.9)), 0.9) for run in map(lognormal, range(50), [9_000] * 50)]
+    worth = [effective_n_beyond(run, int(np.quantile(run, 0.9))) for run in map(lognormal, range(50), [9_000] * 50)]
     assert max(worth) <= 9_000
     assert np.mean(worth) > 0.8 * 9_000
 
