@@ -80,6 +80,8 @@ class Connection:
         """
         self.exchange = exchange
         data = self.codec.start(exchange.request)
+        if exchange.send_start_ns < 0:  # neither connected for it, nor sent before
+            exchange.send_start_ns = time.monotonic_ns()
         if self.wants_write:  # connecting, or its greeting is on the way
             self._unsent = b"".join((self._unsent, data))
             if not self.is_connecting:

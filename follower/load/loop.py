@@ -194,7 +194,6 @@ class LoadLoop:
         except PipelineFailed:
             self._end(exchange, PIPELINE)
             return
-        exchange.send_start_ns = time.monotonic_ns()
         self._send(exchange)
 
     def _next_exchange(self, due_ns: int, start_ns: int) -> Exchange:
@@ -203,11 +202,15 @@ class LoadLoop:
         return Exchange(row, self._payloads[row % self._rotation], due_ns, start_ns)
 
     def _send(self, exchange: Exchange) -> None:
-        try:
-            connection = self._pool.take()
-        except OSError:
-            self._end(exchange, CONNECT)
-            return
+        connection = self._pool.idle()
+        if connection is None:
+            if exchange.send_start_ns == NOT_AVAILABLE:
+                exchange.send_start_ns = time.monotonic_ns()  # connecting is a part of sending
+            try:
+                connection = self._pool.connect()
+            except OSError:
+                self._end(exchange, CONNECT)
+                return
         try:
             connection.carry(exchange)
         except OSError:

@@ -41,7 +41,7 @@ class Pool:
         """Opens ``count`` connections and waits a little for them. One that fails is the run's to find out."""
         with contextlib.suppress(OSError):
             for _ in range(count):
-                self.give_back(self._connect())
+                self.give_back(self.connect())
         deadline_ns = time.monotonic_ns() + _AHEAD_NS
         while any(connection.wants_write for connection in self._idle):
             now_ns = time.monotonic_ns()
@@ -51,13 +51,21 @@ class Pool:
                 if fd in self.open:
                     self._settle(self.open[fd])
 
-    def take(self) -> Connection:
-        """An idle connection, or a new one.
+    def idle(self) -> Connection | None:
+        """Takes an idle connection; None where there is none."""
+        return self._idle.pop() if self._idle else None
+
+    def connect(self) -> Connection:
+        """A new connection, which has begun to connect; in use until it is given back.
 
         Raises:
             OSError: refused at once, or there is no descriptor or port left.
         """
-        return self._idle.pop() if self._idle else self._connect()
+        codec = self._dialect.codec(self._target, keep_body=self._keep_body)
+        connection = self._new(self._family, self._address, codec)
+        self.open[connection.fd] = connection
+        self._waiter.register(connection.fd, connection.watched)
+        return connection
 
     def give_back(self, connection: Connection) -> None:
         """Its exchange is over and it can carry another."""
@@ -85,13 +93,6 @@ class Pool:
             connection.close()
         self.open.clear()
         self._idle.clear()
-
-    def _connect(self) -> Connection:
-        codec = self._dialect.codec(self._target, keep_body=self._keep_body)
-        connection = self._new(self._family, self._address, codec)
-        self.open[connection.fd] = connection
-        self._waiter.register(connection.fd, connection.watched)
-        return connection
 
     def _settle(self, connection: Connection) -> None:
         try:
