@@ -21,8 +21,8 @@ GROWTHS: Final = ((0.9, 0.02), (0.8, 0.05))
 """Correlation of the backlog with time, and growth over the window as a share of its requests, which together count as
 growth. A server of constant capacity below the load gives a correlation near 1; one stall at the worst place, the end
 of the window, gives 0.52. The second pair finds queues of random service times at 1.2 times their capacity: 99 % of
-windows of 1,000 requests (M/M/1) or 2,000 (log-normal M/G/1). At 0.8 of capacity, at most one window of 500 requests in
-a hundred gives either."""
+windows of 1,500 requests (M/M/1) or 2,500 (log-normal M/G/1). At 0.8 of capacity, about one window of 500 requests in a
+hundred gives either."""
 
 LEAST_TIMEOUTS: Final = 0.05
 """Share of requests that gave up, from which a full backlog is looked for."""

@@ -24,8 +24,9 @@ LEAST_DRIFT: Final = 0.1
 PARTS_SIGNIFICANCE: Final = 0.0001
 SLOPE_SIGNIFICANCE: Final = 0.0005
 """Chance of a false alarm of each test, were the noise known. It is estimated, and queues remember for long; with two
-or three tests on parts and on slopes each, at most one level run in fifty is called drifting (simulated M/M/1, M/D/1,
-and log-normal M/G/1 queues at up to 0.8 of capacity, from 500 requests on; one in a hundred from 1,000 on)."""
+or three tests on parts and on slopes each, one level run in fifty is called drifting (simulated M/M/1, M/D/1 and
+log-normal M/G/1 queues at 0.3 to 0.8 of capacity taken together, from 500 requests on). The thresholds were chosen on
+such simulations."""
 
 MOST_SPANS: Final = 30
 LEAST_SPANS: Final = 9
