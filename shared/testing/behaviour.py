@@ -41,6 +41,7 @@ class Behaviour:
     reports: bool = True  # says in each answer how long it queued and served
     keeps_journal: bool = True
     spin_us: float = 0.0  # burns its core so long before an answer is due, to send it on the microsecond
+    never_sleeps: bool = False  # burns its core all the time: no request and no answer waits for it to wake (HTTP)
     connection_age_s: float = 0.0  # gRPC: above 0, says GOAWAY on each connection at this age
 
     def fault_of(self, n: int) -> Fault:

@@ -52,7 +52,7 @@ class HttpServer:
         self._behaviour = behaviour
         self._answers = Answers(behaviour)
         self.journal = Journal(behaviour)
-        self._waiting = Waiting(behaviour.spin_us)
+        self._waiting = Waiting(behaviour.spin_us, never_sleeps=behaviour.never_sleeps)
         self._connections: dict[int, Connection] = {}
         self._accepted = 0
         self._moments: list[tuple[int, int, Callable[[], None]]] = []

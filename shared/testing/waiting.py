@@ -26,8 +26,9 @@ class _TimerSpec(ctypes.Structure):
 class Waiting:
     """An epoll set with a timer in it."""
 
-    def __init__(self, spin_us: float) -> None:
+    def __init__(self, spin_us: float, *, never_sleeps: bool = False) -> None:
         """``spin_us``: woken this long before a moment, it polls the rest of the way."""
+        self._never_sleeps = never_sleeps
         self._spin_ns = round(spin_us * 1000)
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._timer = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
@@ -46,6 +47,8 @@ class Waiting:
 
     def until(self, moment_ns: int | None) -> list[tuple[int, int]]:
         """(descriptor, epoll flags) of what is ready, as soon as something is; or nothing, at the moment."""
+        if self._never_sleeps:
+            return self._poll_until(moment_ns)
         if moment_ns is None:
             self._set(0)
             return self._ready(-1)
@@ -55,7 +58,11 @@ class Waiting:
             ready = self._ready(-1)
         else:
             ready = self._ready(0)
-        while not ready and time.monotonic_ns() < moment_ns:
+        return ready or self._poll_until(moment_ns)
+
+    def _poll_until(self, moment_ns: int | None) -> list[tuple[int, int]]:
+        ready: list[tuple[int, int]] = []
+        while not ready and (moment_ns is None or time.monotonic_ns() < moment_ns):
             ready = self._ready(0)
         return ready
 
