@@ -18,8 +18,8 @@ from shared.workload.arrivals import make_plan
 
 DIFFERENCE: Final = 0.05
 DIFFERING: Final = 100
-EQUAL: Final = 400
-"""More than of the others: one alarm in a hundred is too rare to be told from a hundred."""
+EQUAL: Final = 1_000
+"""More than of the others: so rare an event as one in a hundred cannot be told from a hundred."""
 
 MEDIAN_MS: Final = 5.0
 SIGMA: Final = 0.3
@@ -28,7 +28,7 @@ TIMEOUT_NS: Final = 3_600_000_000_000
 
 
 def compare_power() -> Iterable[Figure]:
-    """Of 100 comparisons, those that call a server slower by 5 % slower; of 400, those that tell equal servers apart.
+    """Of 100 comparisons, those that call a server slower by 5 % slower; of 1,000, those that tell equal ones apart.
 
     Golden log-normal servers in virtual time, one run a side with seeds of its own, as many requests as the planning
     asks for at this percentile. Bias: the planning is told the law; a real one has to learn it from a pilot run.

@@ -25,10 +25,8 @@ def virtual_columns(plan: Plan, behaviour: Behaviour, *, timeout_ns: int, origin
 
     Requests that take longer than ``timeout_ns`` are given up, as a sender does.
     """
-    model = ServiceModel(behaviour)
     due_ns = plan.due_ns + origin_ns
-    times = np.array([model.times(moment) for moment in due_ns.tolist()], dtype=np.int64).reshape(-1, 2)
-    start_ns, end_ns = times[:, 0], times[:, 1]
+    start_ns, end_ns = _served(due_ns, behaviour)
     answered = end_ns - due_ns <= timeout_ns
     done_ns = np.where(answered, end_ns, due_ns + timeout_ns)
     rows = len(due_ns)
@@ -49,6 +47,15 @@ def virtual_columns(plan: Plan, behaviour: Behaviour, *, timeout_ns: int, origin
         columns[name] = np.where(answered, reported_ns, NOT_AVAILABLE).astype(COLUMNS[name])
     columns["wire_ns"] = np.full(rows, NOT_AVAILABLE, np.int64)
     return columns
+
+
+def _served(due_ns: npt.NDArray[np.int64], behaviour: Behaviour) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Start and end of each request, shapes (n,); all at once where requests do not depend on one another."""
+    model = ServiceModel(behaviour)
+    if not behaviour.serial and not behaviour.stall_s:
+        return due_ns, due_ns + model.independent_ns(len(due_ns))
+    times = np.array([model.times(moment) for moment in due_ns.tolist()], dtype=np.int64).reshape(-1, 2)
+    return times[:, 0], times[:, 1]
 
 
 def in_flight_of(columns: Columns, window_start_ns: int, window_end_ns: int) -> tuple[int, float]:

@@ -43,6 +43,13 @@ def test_log_normal_times_can_be_drawn_again_and_anew() -> None:
     assert served_ns(log_normal(1, 1, seed=3), moments) != served_ns(log_normal(1, 1, seed=4), moments)
 
 
+def test_times_drawn_at_once_are_those_drawn_one_by_one() -> None:
+    """The same stream, beyond a block of draws; a fixed time needs none."""
+    one_by_one = served_ns(log_normal(1, 1, seed=3), [0] * 2500)
+    assert ServiceModel(log_normal(1, 1, seed=3)).independent_ns(2500).tolist() == one_by_one
+    assert ServiceModel(fixed(0.3)).independent_ns(2).tolist() == [300 * US] * 2
+
+
 def test_a_limited_server_takes_one_after_another() -> None:
     """Three at once at 50 per second wait 0, 20 and 40 ms; one that comes to an idle server does not wait."""
     assert served_ns(limited(50), [S, S, S, 2 * S]) == [20 * MS, 40 * MS, 60 * MS, 20 * MS]
