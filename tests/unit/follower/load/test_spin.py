@@ -42,7 +42,7 @@ def test_a_core_that_others_use_is_not_polled_on() -> None:
 def test_dense_plans_are_polled_for_less_and_then_not_at_all() -> None:
     """At most a third of the core burns, whatever the rate."""
     assert decide_spin(constant(1), FREE).before_ns == 250_000
-    assert decide_spin(constant(0.5), FREE).before_ns == 125_000
+    assert decide_spin(constant(0.5), FREE).before_ns == 140_625
     none = decide_spin(constant(0.2), FREE)
     assert none.before_ns == 0
     assert "too close" in none.reason
