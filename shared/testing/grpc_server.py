@@ -6,7 +6,6 @@ received here when a thread takes it up; beyond ``_THREADS`` at a time they queu
 """
 
 import json
-import os
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ import grpc  # type: ignore[import-untyped]
 from shared.testing.behaviour import Behaviour
 from shared.testing.grpc_messages import METHOD, SERVICE, infer_message, samples_of
 from shared.testing.journal import Journal
+from shared.testing.placing import place
 from shared.testing.waiting import sleep_until
 
 _THREADS: Final = 256
@@ -94,8 +94,7 @@ def _never_answer(context: Any, *, cancels: bool) -> None:
 
 def main(behaviour: str, cores: str) -> None:
     """Says the port and serves; a line on the input is answered with the journal, its end ends the server."""
-    if cores:
-        os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
+    place(cores)
     server = GrpcServer(Behaviour(**json.loads(behaviour)))
     sys.stdout.write(f"{server.port}\n")
     sys.stdout.flush()

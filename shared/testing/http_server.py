@@ -22,6 +22,7 @@ from typing import Final
 from shared.testing.behaviour import TRICKLE_PIECES, Behaviour
 from shared.testing.http_messages import BROKEN, CUT_SHORT, Answers, Head, read_head, samples_of
 from shared.testing.journal import Entry, Journal
+from shared.testing.placing import place
 from shared.testing.waiting import Waiting
 
 _READ_BYTES: Final = 1 << 18
@@ -204,8 +205,7 @@ def _play_dead(peer: socket.socket) -> None:
 
 def main(behaviour: str, cores: str) -> None:
     """Says the port and serves; a line on the input is answered with the journal."""
-    if cores:
-        os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
+    place(cores)
     server = HttpServer(Behaviour(**json.loads(behaviour)))
     server.watch(sys.stdin.fileno())
     sys.stdout.write(f"{server.port}\n")

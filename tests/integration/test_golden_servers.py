@@ -3,12 +3,14 @@
 Times hold on a busy machine: lower bounds are exact, upper bounds allow 20 ms.
 """
 
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Literal
 
 import grpc  # type: ignore[import-untyped]
 import pytest
@@ -65,6 +67,21 @@ def test_an_answer_never_comes_early_and_the_journal_tells_how_late_it_was(spin_
     assert served.min() >= 300_000
     assert sorted(served)[100] < 20 * MS
     assert all(seen >= did for seen, did in zip(seen_ns, served, strict=True))
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_server_runs_where_it_is_put(protocol: Literal["http", "grpc"]) -> None:
+    """On the core that it was given, and no other."""
+    core = max(os.sched_getaffinity(0))
+    with golden_server(protocol=protocol, cores=[core]) as server:
+        assert os.sched_getaffinity(server.process.pid) == {core}
+
+
+def test_a_server_that_never_sleeps_serves_as_any_other() -> None:
+    """It polls with and without an answer that is due."""
+    with golden_server(Behaviour(service_ms=2, never_sleeps=True)) as server, connect(server) as connection:
+        assert all(ask(connection).startswith(b"HTTP/1.1 200 OK") for _ in range(20))
+        assert served_ns(server.journal()).min() >= 2 * MS
 
 
 @pytest.mark.parametrize(
