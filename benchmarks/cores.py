@@ -11,5 +11,5 @@ HAS_TWO: Final = CLIENT != SERVER
 
 
 def on_client(command: Sequence[str]) -> list[str]:
-    """The command on the client's core."""
-    return ["taskset", "--cpu-list", str(CLIENT), *command]
+    """The command on the client's core, and as far to the front there as our own sender puts itself."""
+    return ["taskset", "--cpu-list", str(CLIENT), "nice", "--adjustment=-10", *command]
