@@ -129,7 +129,7 @@ def _planned(run: PlannedRun) -> tuple[str, ...]:
 def leaderboard_lines(board: LeaderboardView) -> list[str]:
     """One ranked table for each group of comparable records, best first."""
     if not board.groups:
-        return ["no records yet"]
+        return ["nothing to rank yet; a record whose verdict is invalid is kept, but never ranked"]
     polarity = "higher" if board.higher_is_better else "lower"
     lines = [f"ranked by {board.metric} ({board.unit}, {polarity} is better), only comparable records together"]
     for group in board.groups:

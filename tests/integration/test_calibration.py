@@ -102,11 +102,11 @@ def test_it_takes_about_a_second_and_leaves_nothing(rig: Rig, tmp_path: Path) ->
     """Two loads of half a second, and the starts of three processes on a machine that may be busy."""
     with golden_server(Behaviour(service_ms=0)) as server:
         request = rig.request(target_of(server), {"pattern": "poisson", "rate": 100, "duration": "1s"})
+        before = {child.pid for child in psutil.Process().children()}
         began_s = time.monotonic()
         found = calibrator(tmp_path).calibrate(request)
         took_s = time.monotonic() - began_s
-        children = [child.pid for child in psutil.Process().children()]
-        assert children == [server.process.pid]
+        assert {child.pid for child in psutil.Process().children()} <= before
     assert took_s < 10
     assert found.connections == 16
     assert [path.suffix for path in tmp_path.iterdir()] == [".json"]

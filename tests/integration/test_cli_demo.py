@@ -69,7 +69,8 @@ def test_the_demo_shows_a_verdict_and_a_leaderboard_and_cleans_up(tmp_path: Path
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"SLO         {slo}: p50_ms" in ran.stdout
-    assert "ranked by p50_ms" in ran.stdout
+    disturbed = "verdict     INVALID: interference" in ran.stdout  # by whatever else runs on the test machine
+    assert ("nothing to rank" if disturbed else "ranked by p50_ms") in ran.stdout
     assert "$ inferbench run" in ran.stderr
     assert left_of(data_dir) == []
     assert {entry.name for entry in tmp_path.iterdir()} == {"job.yaml", "data"}

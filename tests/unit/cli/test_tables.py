@@ -109,7 +109,9 @@ def test_an_empty_list_says_what_is_missing() -> None:
     assert datasets_table([]) == ["no datasets"]
     assert followers_table([], NOON) == ["no followers"]
     empty = LeaderboardView(metric="p99_ms", unit="ms", higher_is_better=False, groups=())
-    assert leaderboard_lines(empty) == ["no records yet"]
+    assert leaderboard_lines(empty) == [
+        "nothing to rank yet; a record whose verdict is invalid is kept, but never ranked"
+    ]
 
 
 def test_a_failed_run_says_why() -> None:
