@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.desks import Workplace, workplace
+from support.typed_commands import inferbench, leader
+
+__all__ = ["inferbench", "leader", "place"]
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 from support.records import JOB_ID, RUN_ID, event_view, job_view, record, run_view
-from support.scripted_leader import Reply, ScriptedLeader, scripted_leader, token_file
+from support.scripted_leader import Reply, ScriptedLeader, token_file
+from support.typed_commands import Inferbench
 
 from cli.main import run
 from shared.jobs.lifecycle import Cause, RunState
@@ -29,23 +29,6 @@ name: tiny
 model: {generate: {family: fc}}
 workload: {pattern: closed}
 """
-
-Inferbench = Callable[..., int]
-
-
-@pytest.fixture
-def leader() -> Iterator[ScriptedLeader]:
-    """A leader that does as it is told."""
-    with scripted_leader() as running:
-        yield running
-
-
-@pytest.fixture
-def inferbench(leader: ScriptedLeader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inferbench:
-    """The command line in this process, connected, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    connection = ["--url", leader.url, "--token-file", str(token_file(tmp_path))]
-    return lambda *words: run([*connection, *words])
 
 
 @pytest.fixture

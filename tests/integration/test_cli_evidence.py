@@ -1,7 +1,7 @@
 """compare, recompute and rerun as a user types them, against a leader that keeps records and raw files."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from support.raw_files import POISSON, raw_samples, record_of, spec_of
 from support.records import JOB_ID, event_view, job_view, record, run_view
-from support.scripted_leader import Reply, ScriptedLeader, scripted_leader, token_file
+from support.scripted_leader import Reply, ScriptedLeader
+from support.typed_commands import Inferbench
 
 from cli.comparing import Compared
-from cli.main import run
 from cli.recomputing import Recomputed
 from shared.jobs.document import read_job
 from shared.jobs.lifecycle import RunState
@@ -30,23 +30,6 @@ INVENTORY = {
 }  # fmt: skip
 SLOT = {"name": "cpu-0", "device": "cpu", "server_cores": [0], "client_cores": [1]}
 BUSY = {**POISSON, "rate": 2000}
-
-Inferbench = Callable[..., int]
-
-
-@pytest.fixture
-def leader() -> Iterator[ScriptedLeader]:
-    """A leader that does as it is told."""
-    with scripted_leader() as running:
-        yield running
-
-
-@pytest.fixture
-def inferbench(leader: ScriptedLeader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inferbench:
-    """The command line in this process, connected, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    connection = ["--url", leader.url, "--token-file", str(token_file(tmp_path))]
-    return lambda *words: run([*connection, *words])
 
 
 @pytest.fixture

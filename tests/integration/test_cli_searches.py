@@ -1,15 +1,14 @@
 """Searches, traces and evidence from the command line, against a leader that does as it is told."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.records import JOB_ID, RUN_ID, job_view, record, run_view
-from support.scripted_leader import Reply, ScriptedLeader, scripted_leader, token_file
+from support.scripted_leader import Reply, ScriptedLeader
+from support.typed_commands import Inferbench
 
 from cli import follow
-from cli.main import run
 from shared.jobs.lifecycle import RunState
 from shared.wire.views import DatasetView, JobView, ProbeView, RecordView, SearchView
 
@@ -21,24 +20,12 @@ model: {generate: {family: fc}}
 workload: {pattern: search, slo: {p99_ms: 50}}
 """
 
-Inferbench = Callable[..., int]
 
-
-@pytest.fixture
-def leader() -> Iterator[ScriptedLeader]:
-    """A leader that does as it is told."""
-    with scripted_leader() as running:
-        yield running
-
-
-@pytest.fixture
-def inferbench(leader: ScriptedLeader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inferbench:
-    """The command line in this process, connected, in an empty folder, with a job file that searches."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def _search_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job file that searches, in the folder of the command; its progress is looked at often."""
     monkeypatch.setattr(follow, "_LOOK_EVERY_S", 0.01)
     (tmp_path / "job.yaml").write_text(SEARCH_FILE)
-    connection = ["--url", leader.url, "--token-file", str(token_file(tmp_path))]
-    return lambda *words: run([*connection, *words])
 
 
 def looks(*, found: bool = True) -> list[JobView]:

@@ -1,34 +1,16 @@
 """Tokens from the command line, against a leader that does as it is told."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from support.records import NOON
-from support.scripted_leader import Reply, ScriptedLeader, scripted_leader, token_file
+from support.scripted_leader import Reply, ScriptedLeader
+from support.typed_commands import Inferbench
 
-from cli.main import run
 from shared.wire.views import NewTokenView, Page, TokenView
 
 TOKENS = "/api/v1/tokens"
 MADE = NewTokenView(name="ann", role="viewer", created_at=NOON, token="ib_viewer_" + "x" * 43)
-
-Inferbench = Callable[..., int]
-
-
-@pytest.fixture
-def leader() -> Iterator[ScriptedLeader]:
-    """A leader that does as it is told."""
-    with scripted_leader() as running:
-        yield running
-
-
-@pytest.fixture
-def inferbench(leader: ScriptedLeader, tmp_path: Path) -> Inferbench:
-    """The command line in this process, connected."""
-    connection = ["--url", leader.url, "--token-file", str(token_file(tmp_path))]
-    return lambda *words: run([*connection, *words])
 
 
 def test_a_new_token_alone_goes_to_standard_output(
