@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 from support.followers import CPU_FOLLOWER, CPU_SLOT, GPU_SLOT, run_spec
 
 from shared.errors import InvalidInput
-from shared.jobs.spec import ServiceSpec
 from shared.scheduling.choose import choose
-from shared.scheduling.estimate import COLLECTION_S, SETUP_S, predicted_s
 from shared.scheduling.needs import needs_of
 from shared.scheduling.order import POLICIES, PRIORITIES, Candidate, order
 
@@ -74,16 +72,3 @@ def test_a_slot_that_can_run_nothing_takes_nothing() -> None:
     """An empty queue, a queue for others, a slot with the wrong device."""
     assert choose([], CPU_FOLLOWER, CPU_SLOT) is None
     assert choose(QUEUE, CPU_FOLLOWER, GPU_SLOT) is None
-
-
-def test_the_prediction_is_set_up_and_window_and_collection() -> None:
-    """Warm-up and duration are exact; the rest is the platform's prior."""
-    spec = run_spec(workload={"pattern": "closed", "warmup": "2s", "duration": "90s"})
-    assert predicted_s(spec, {"onnxruntime": 10.0}) == 10.0 + 2.0 + 90.0 + COLLECTION_S
-    assert predicted_s(spec, {"onnxruntime": 0.0}) == 92.0 + COLLECTION_S
-
-
-def test_every_platform_of_the_job_file_has_a_set_up_time() -> None:
-    """A job for any of them can be planned, whether or not somebody can run it."""
-    schema = ServiceSpec.model_json_schema()
-    assert set(SETUP_S) == set(schema["properties"]["platform"]["enum"])
