@@ -42,18 +42,18 @@ def _unbound(snapshot: Snapshot) -> list[Queued]:
 
 
 class _InTurn:
-    """Round-robin over the slots; a slot that cannot run it is passed over."""
+    """Round-robin over the slots that can run it."""
 
     def __init__(self, snapshot: Snapshot, slots: Sequence[SlotState]) -> None:
         self._fits, self._slots = snapshot.fits, slots
         self._next = snapshot.bound_so_far
 
     def slot_for(self, run: Queued) -> int | None:
-        count = len(self._slots)
-        turns = ((self._next + step) % count for step in range(count))
-        found = next((turn for turn in turns if self._fits(run.needs, self._slots[turn])), None)
-        self._next += found is not None
-        return found
+        able = [index for index, slot in enumerate(self._slots) if self._fits(run.needs, slot)]
+        if not able:
+            return None
+        self._next += 1
+        return able[(self._next - 1) % len(able)]
 
 
 class _Shortest:

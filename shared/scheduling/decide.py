@@ -19,6 +19,7 @@ from shared.scheduling.policy import CLASSES, DEFAULT, SchedulingPolicy
 from shared.scheduling.snapshot import SlotState, Snapshot
 
 _NEVER: Final = np.iinfo(np.int64).max
+_NO_SLOT: Final = -2  # no run is bound to it
 _HIGHEST_BY_WAITING: Final = CLASSES["high"]
 
 
@@ -121,15 +122,16 @@ class Ranking:
 
     def eligible(self, slot: SlotState) -> NDArray[np.bool_]:
         """Which runs could start on the slot now."""
-        found = self._fitting(slot)
+        found = self.fitting(slot)
         if self._limited:
             allowed = np.array([not self.over_quota(team) for team in range(len(self._teams))])
             found = found & allowed[self._rows.team]
         if self._bound is not None:
-            found = found & (self._bound == self._snapshot.backlog.slots.known(slot.key))
+            code = self._snapshot.backlog.slots.known(slot.key)
+            found = found & (self._bound == (_NO_SLOT if code is None else code))
         return found
 
-    def _fitting(self, slot: SlotState) -> NDArray[np.bool_]:
+    def fitting(self, slot: SlotState) -> NDArray[np.bool_]:
         """Which runs, of those not taken yet, the slot has everything for; computed once for slots that are alike."""
         things = self._snapshot.backlog.needs.things
         fits = np.zeros(len(things), np.bool_)
@@ -139,6 +141,10 @@ class Ranking:
         if known is None:
             known = self._fitting_rows[fits.tobytes()] = fits[self._rows.needs] & self._free_rows
         return known
+
+    def team_of(self, row: int) -> int:
+        """Number of the run's team."""
+        return int(self._rows.team[row])
 
     def take(self, slot: SlotState) -> Placement | None:
         """The next run for the slot, taken off the queue and charged to its team."""
