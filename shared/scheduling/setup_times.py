@@ -2,14 +2,15 @@
 
 Quantiles are looked up from the most to the least specific kind of run that was seen often enough:
 
-    (platform, model, follower, cache state) -> (platform, model) -> (platform, family) -> platform -> prior
+    (platform, model, follower, cache state) -> (platform, model, cache state) -> (platform, model)
+    -> (platform, family) -> platform -> prior
 
 Only the last ``REMEMBERED`` runs of a kind count, so that the answer follows a host that changes. The cache state is
 not told by anybody: the first run of a model on a follower found it cold, every later one warm.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,18 +92,33 @@ class SetupTimes:
     """The quantiles of what was observed. ``observed``: oldest first."""
 
     def __init__(self, observed: Iterable[Observed] = ()) -> None:
+        self._seen: dict[str, set[Served]] = defaultdict(set)
         self._setup: dict[tuple[object, ...], deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
         self._collection: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
-        self._seen: set[tuple[str, str]] = set()
         for one in observed:
-            for kind in _kinds(one.served, one.follower, warm=self.is_warm(one.served, one.follower)):
-                self._setup[kind].append(one.setup_s)
-            self._collection[one.served.platform].append(one.collection_s)
-            self._seen.add((one.served.model, one.follower))
+            self.add(one)
+
+    def add(self, one: Observed) -> None:
+        """The next run that ended."""
+        for kind in _kinds(one.served, one.follower, warm=self.is_warm(one.served, one.follower)):
+            self._setup[kind].append(one.setup_s)
+        self._collection[one.served.platform].append(one.collection_s)
+        self._seen[one.follower].add(one.served)
 
     def is_warm(self, served: Served, follower: str) -> bool:
-        """Whether the follower has run the model before."""
-        return (served.model, follower) in self._seen
+        """Whether the follower has run the model on the platform before."""
+        return served in self._seen.get(follower, ())
+
+    def warm_on(self, follower: str) -> Collection[Served]:
+        """What the follower has run before."""
+        return self._seen.get(follower, set())
+
+    def saved_s(self, served: Served) -> float:
+        """Seconds of set-up that a warm follower saves; 0 where that is not known."""
+        cold, warm = (self._setup.get(_cached(served, warm=warm), ()) for warm in (False, True))
+        if len(cold) < ENOUGH or len(warm) < ENOUGH:
+            return 0.0
+        return max(0.0, _quantiles(cold).p50_s - _quantiles(warm).p50_s)
 
     def setup(self, served: Served, follower: str | None = None) -> Quantiles:
         """From the claim to the first request; on this follower, where it is known."""
@@ -127,7 +143,13 @@ def _kinds(served: Served, follower: str | None, *, warm: bool) -> list[tuple[ob
         ("family", platform, served.family),
         ("platform", platform),
     ]
-    return known if follower is None else [("here", platform, served.model, follower, warm), *known]
+    if follower is None:
+        return known
+    return [("here", platform, served.model, follower, warm), _cached(served, warm=warm), *known]
+
+
+def _cached(served: Served, *, warm: bool) -> tuple[object, ...]:
+    return ("cache", served.platform, served.model, warm)
 
 
 def _quantiles(seconds: Sequence[float] | deque[float]) -> Quantiles:

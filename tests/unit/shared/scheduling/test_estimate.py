@@ -81,7 +81,17 @@ def test_a_follower_has_its_own_set_up_times_warm_and_cold() -> None:
     assert learnt.setup(KIND, "fast").p50_s == 1.0
     assert learnt.is_warm(KIND, "slow")
     assert not learnt.is_warm(KIND, "new")
+    assert learnt.warm_on("fast") == {KIND}
     assert learnt.setup(KIND, "new") == learnt.setup(KIND)
+
+
+def test_what_a_warm_follower_saves_is_known_after_enough_of_both() -> None:
+    """Three followers took 10 s when cold and 4 s when warm; a saving is never negative, and unknown is nothing."""
+    runs = [one for name in ("a", "b", "c") for one in seen(10.0, 4.0, follower=name)]
+    assert SetupTimes(runs).saved_s(KIND) == 6.0
+    assert SetupTimes(runs[:4]).saved_s(KIND) == 0.0
+    slower = [one for name in ("a", "b", "c") for one in seen(4.0, 10.0, follower=name)]
+    assert SetupTimes(slower).saved_s(KIND) == 0.0
 
 
 def test_only_the_latest_runs_count() -> None:
