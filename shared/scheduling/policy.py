@@ -22,6 +22,14 @@ CLASSES: Final[Mapping[str, int]] = {"urgent": 0, "high": 1, "normal": 2, "low":
 """Priority class -> its rank; a lower rank goes first, whatever the order says."""
 
 
+HALVED_AFTER_S: Final = 900.0
+"""With aging 1, a run that has waited this long counts as half as long as it is.
+
+Chosen by simulation: shorter than 600 s costs more than 5 % of the mean completion time of log-normal runs at load
+0.9, longer than 1200 s leaves longest waits above 3.5 times those of first-come.
+"""
+
+
 @dataclass(frozen=True)
 class Columns:
     """What an order may look at; one entry per queued run."""
@@ -41,8 +49,12 @@ def _shortest_first(runs: Columns, _: float) -> Floats:
 
 
 def _aged(runs: Columns, aging: float) -> Floats:
-    """Predicted / (1 + aging * wait / predicted): a run that waited as long as it will take counts half as long."""
-    return runs.predicted_s**2 / (runs.predicted_s + aging * runs.waited_s)
+    """Predicted / (1 + aging * wait / 900 s), so that a long run passes short ones in the end, however long it is.
+
+    Waiting counts in seconds, not in lengths of the run: measured by their own lengths, the longest runs age slowest,
+    and they are those that wait longest.
+    """
+    return runs.predicted_s / (1 + aging * runs.waited_s / HALVED_AFTER_S)
 
 
 def _earliest_deadline(runs: Columns, _: float) -> Floats:
@@ -101,7 +113,7 @@ class SchedulingPolicy:
     placement: str = "late-binding"
     order: str = FAIR_SHARE
     within_team: str = "shortest-first-aged"  # the order inside a team; used by fair-share only
-    aging: float = 1.0  # 0 turns aging off: shortest-first-aged is then shortest-first
+    aging: float = 1.0  # how fast waiting counts; 0: off, shortest-first-aged is then shortest-first
     half_life_s: float = 86_400.0  # after which a used device-second counts half
     promotion_s: float = 86_400.0  # a run that waited this long moves up one priority class, never to urgent
     affinity: bool = True  # count the set-up time that a warm slot saves

@@ -50,7 +50,7 @@ _SHORT: Final = 0.8
 
 
 def _bimodal(random: np.random.Generator, n: int) -> Floats:
-    return np.where(random.random(n) < _SHORT, 5.0, 90.0) * random.uniform(0.8, 1.2, n) * _MINUTE_S
+    return np.where(random.random(n) < _SHORT, 5.0, 90.0) * random.lognormal(0, 0.3, n) * _MINUTE_S
 
 
 _POINTS: Final = 20
@@ -65,7 +65,7 @@ def _sweeps(random: np.random.Generator, n: int) -> Floats:
 LAWS: Final[Mapping[str, Law]] = {
     "uniform": Law(_uniform, "1 to 30 min"),
     "log-normal": Law(_log_normal, "median 10 min, sigma 1"),
-    "bimodal": Law(_bimodal, "80 % about 5 min, 20 % about 90 min, each +-20 %"),
+    "bimodal": Law(_bimodal, "80 % median 5 min, 20 % median 90 min, each with sigma 0.3"),
     "sweeps": Law(_sweeps, "20 points at once, 1 to 30 min each, alike within 10 %", batch=_POINTS),
 }
 """Name -> law of the durations."""

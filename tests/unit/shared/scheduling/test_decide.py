@@ -44,9 +44,9 @@ def test_an_order_ranks_by_what_its_name_says(policy: SchedulingPolicy, expected
 
 
 def test_aging_lets_a_long_run_pass_in_the_end() -> None:
-    """100 s that waited 1900 s count 100 / (1 + 19) = 5 s; so 100 s pass a fresh run of 6 s, and not one of 4 s."""
-    fresh = [queued("six", 6, 1900), queued("four", 4, 1900), queued("old", 100, 0)]
-    assert order_of(fresh, AGED, now_s=1900.0) == ["four", "old", "six"]
+    """100 s that waited 17,100 s count 100 / (1 + 19) = 5 s; so they pass a fresh run of 6 s, and not one of 4 s."""
+    fresh = [queued("six", 6, 17_100), queued("four", 4, 17_100), queued("old", 100, 0)]
+    assert order_of(fresh, AGED, now_s=17_100.0) == ["four", "old", "six"]
 
 
 def test_without_aging_the_order_is_shortest_first() -> None:
@@ -207,10 +207,10 @@ def test_a_claim_gets_what_the_decision_for_all_would_give_it(placement: str, or
 
 def test_a_decision_says_why() -> None:
     """Class, the team's use, rank, prediction and wait, each with its number."""
-    state = snapshot([queued("x", 100, 0)], [slot("f")], now_s=100.0, use={"a": TeamUse(decayed_s=7, as_of_s=100)})
+    state = snapshot([queued("x", 100, 0)], [slot("f")], now_s=900.0, use={"a": TeamUse(decayed_s=7, as_of_s=900)})
     (placement,) = decide(state, FAIR).placements
     assert {reason.name: reason.value for reason in placement.reasons} == {
-        "class": "normal", "team-use": 7.0, "rank": 50.0, "predicted": 100.0, "waited": 100.0, "eligible": 1,
+        "class": "normal", "team-use": 7.0, "rank": 50.0, "predicted": 100.0, "waited": 900.0, "eligible": 1,
     }  # fmt: skip
     assert all(reason.words for reason in placement.reasons)
 
