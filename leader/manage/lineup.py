@@ -24,8 +24,9 @@ MOST_WAITING: Final = 100_000
 """Queued runs that are ranked; of a longer queue the last classes and the longest runs come later."""
 
 FRESH_NS: Final = 1_000_000_000
-REST: Final = 10
-"""A look that took long is repeated only after ten times as long."""
+REST: Final = 120
+"""A look is repeated after 120 times as long as it took: some servers answer nobody meanwhile, and one claim in a
+hundred at most is to wait for that. Reading 10,000 queued runs takes the embedded database about a second."""
 
 SMALL: Final = 500
 """A queue of so many runs is looked at again while the caller waits; a longer one behind its back."""
@@ -57,7 +58,7 @@ class Lineup:
         self.fits = RememberedFits()
 
     async def look(self) -> None:
-        """Be no older than a second, or than ten times what a look takes. Raises Unavailable."""
+        """Be no older than a second, or than ``REST`` times what a look takes. Raises Unavailable."""
         if self._next_look_ns is None or len(self.backlog) <= SMALL:
             if self._next_look_ns is None or self._clock.monotonic_ns() >= self._next_look_ns:
                 await self.look_now()
@@ -88,7 +89,8 @@ class Lineup:
         for run_id, run in news.live.items():
             self._set_live(run_id, run)
         ended_ns = self._clock.monotonic_ns()
-        self._next_look_ns = ended_ns + max(FRESH_NS, REST * (ended_ns - began_ns))
+        rest_ns = REST * (ended_ns - began_ns) if len(self.backlog) > SMALL else 0
+        self._next_look_ns = ended_ns + max(FRESH_NS, rest_ns)
 
     async def _take_waiting(self, waiting: list[WaitingRun], news: _News) -> None:
         """Only what differs is touched."""
