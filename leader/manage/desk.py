@@ -24,6 +24,7 @@ from leader.manage.reads import Reads
 from leader.manage.reaper import Reaper
 from leader.manage.reconcile import Reconciler
 from leader.manage.recorder import Recorder
+from leader.manage.requeues import Requeues
 from leader.manage.roster import Roster
 from leader.manage.scheduling import Scheduling
 from leader.manage.searcher import Searcher
@@ -60,6 +61,7 @@ class Desk:
     explainer: Explainer
     lineup: Lineup
     ledger: Ledger
+    requeues: Requeues
 
     async def start(self) -> None:
         """Prepare the database (indexes, schema) and repair what a crash left. Raises Unavailable, Conflict."""
@@ -96,10 +98,11 @@ def build_desk(
 ) -> Desk:
     """Put the parts together. ``broker_url`` is what followers are told to listen at."""
     listeners = Listeners()
+    requeues = Requeues()
     ledger = Ledger(perfdb.spent, perfdb.events, clock)
     lineup = Lineup(perfdb.runs, ledger, clock)
     scheduling = Scheduling(perfdb.settings, lineup, clock)
-    mover = Mover(perfdb.runs, listeners, clock, watchers=(_follow(lineup), ledger.watch))
+    mover = Mover(perfdb.runs, listeners, clock, watchers=(_follow(lineup), ledger.watch, requeues.watch))
     recorder = Recorder(perfdb, ledger)
     models = ModelRepository(perfdb.models, blobs, clock, max_bytes=max_upload_bytes, in_use=perfdb.runs.needs_model)
     roster = Roster(perfdb.followers, clock)
@@ -156,6 +159,7 @@ def build_desk(
         explainer=Explainer(perfdb.runs, dispatcher, scheduling, lineup, clock),
         lineup=lineup,
         ledger=ledger,
+        requeues=requeues,
     )
 
 
