@@ -18,7 +18,8 @@ _LOOK_EVERY_S: Final = 1.0
 
 def explain_lines(view: ExplainView) -> list[str]:
     """State first, then place and times, then what its rank is made of."""
-    lines = [printable(f"{view.run_id}: {view.state}, {view.why}: {view.words}")]
+    stands = view.state if view.state == view.why else f"{view.state}, {view.why}"
+    lines = [printable(f"{view.run_id}: {stands}: {view.words}")]
     if view.position is not None:
         lines.append(f"position {view.position} of {view.queued} that compete for the same slots, by {view.policy}")
     lines += table(

@@ -29,13 +29,13 @@ class Explainer:
     async def explain(self, run_id: str) -> ExplainView:
         """Raises NotFound, Unavailable."""
         run = await self._runs.get(run_id)
+        await self._scheduling.refresh()
         view = self._plain(run)
         if run.status.state.is_leased:
             return under_way(view, run)
         if run.status.state.is_terminal:
             cause = f": {run.status.cause}" if run.status.cause else ""
             return view.model_copy(update={"why": "ended", "words": f"it has {run.status.state}{cause}"})
-        await self._scheduling.refresh()
         await self._lineup.look()
         if run_id not in self._lineup.backlog:  # it came through another leader, or is being claimed
             await self._lineup.look_now()
