@@ -155,11 +155,6 @@ def run_to_document(run: Run) -> Document:
     }
 
 
-def queue_position(run: Run) -> tuple[int, float, str]:
-    """Where a queued run stands: the fields of the queue's index behind the state."""
-    return rank_of(run.priority), run.predicted_s, run.id
-
-
 def standing(run: Run) -> Document:
     """What must still be so for a move of ``run`` to happen.
 

@@ -126,13 +126,6 @@ class MongoRuns:
             counts = await tally(self._runs, {"job_id": job_id}, "status.state")
         return {RunState(state): count for state, count in counts.items()}
 
-    async def queued(self, *, after: Run | None, limit: int) -> list[Run]:
-        sort = [("rank", ASCENDING), ("predicted_s", ASCENDING), ("seq", ASCENDING)]
-        where: dict[str, Any] = {"status.state": RunState.QUEUED.value}
-        if after is not None:
-            where["$or"] = _behind(after)
-        return await self._select("reading the queue", where, sort, limit)
-
     async def waiting(self, *, limit: int) -> list[WaitingRun]:
         sort = [("rank", ASCENDING), ("predicted_s", ASCENDING), ("seq", ASCENDING)]
         where = {"status.state": RunState.QUEUED.value}
@@ -221,13 +214,3 @@ class MongoRuns:
         with driver_errors(doing):
             found = await select(self._runs, where, sort, limit)
         return [documents.run_from_document(document) for document in found]
-
-
-def _behind(run: Run) -> list[dict[str, Any]]:
-    """What comes after ``run`` in the order of the queue."""
-    rank, seconds, seq = documents.queue_position(run)
-    return [
-        {"rank": {"$gt": rank}},
-        {"rank": rank, "predicted_s": {"$gt": seconds}},
-        {"rank": rank, "predicted_s": seconds, "seq": {"$gt": seq}},
-    ]

@@ -95,10 +95,6 @@ class RunStore(Protocol):
         """Job id -> how many runs are in each state."""
         ...
 
-    async def queued(self, *, after: Run | None, limit: int) -> list[Run]:
-        """By priority class, then shortest predicted first, then oldest; ``after`` is the last one seen."""
-        ...
-
     async def waiting(self, *, limit: int) -> list[WaitingRun]:
         """What scheduling needs of every queued run, by priority class, then shortest first."""
         ...
