@@ -41,7 +41,8 @@ POLICIES = st.builds(
     lambda order, aging, within: SchedulingPolicy(
         order=order, aging=aging, within_team=within, promotion_s=PROMOTION_S, half_life_s=500.0
     ),
-    st.sampled_from(ORDER_NAMES), st.sampled_from([0.0, 1.0]), st.sampled_from(["first-come", "shortest-first-aged"]),
+    st.sampled_from(ORDER_NAMES), st.sampled_from([0.0, 1.0, 30.0]),
+    st.sampled_from(["first-come", "shortest-first-aged"]),
 )  # fmt: skip
 USE = st.dictionaries(st.sampled_from(TEAMS), st.integers(0, 400).map(lambda s: TeamUse(decayed_s=s, as_of_s=500.0)))
 QUOTAS = st.dictionaries(
@@ -64,7 +65,7 @@ def rank(run: Queued, policy: SchedulingPolicy) -> float:
     return {
         "first-come": run.submitted_s,
         "shortest-first": run.predicted_s,
-        "shortest-first-aged": run.predicted_s / (1 + policy.aging * waited_s / 900),
+        "shortest-first-aged": run.predicted_s / (1 + (policy.aging * waited_s / 7_200) ** 2),
         "earliest-deadline": run.deadline_s,
     }[order]
 

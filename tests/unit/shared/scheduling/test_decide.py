@@ -44,9 +44,11 @@ def test_an_order_ranks_by_what_its_name_says(policy: SchedulingPolicy, expected
 
 
 def test_aging_lets_a_long_run_pass_in_the_end() -> None:
-    """100 s that waited 17,100 s count 100 / (1 + 19) = 5 s; so they pass a fresh run of 6 s, and not one of 4 s."""
-    fresh = [queued("six", 6, 17_100), queued("four", 4, 17_100), queued("old", 100, 0)]
-    assert order_of(fresh, AGED, now_s=17_100.0) == ["four", "old", "six"]
+    """100 s that waited 21,600 s count 100 / (1 + 3^2) = 10 s: they pass a fresh run of 11 s, and not one of 9 s."""
+    runs = [queued("eleven", 11, 21_600), queued("nine", 9, 21_600), queued("old", 100, 0)]
+    assert order_of(runs, AGED, now_s=21_600.0) == ["nine", "old", "eleven"]
+    faster = SchedulingPolicy(order="shortest-first-aged", aging=2.0)  # 100 / (1 + 6^2) = 2.7 s
+    assert order_of(runs, faster, now_s=21_600.0) == ["old", "nine", "eleven"]
 
 
 def test_without_aging_the_order_is_shortest_first() -> None:
@@ -207,10 +209,10 @@ def test_a_claim_gets_what_the_decision_for_all_would_give_it(placement: str, or
 
 def test_a_decision_says_why() -> None:
     """Class, the team's use, rank, prediction and wait, each with its number."""
-    state = snapshot([queued("x", 100, 0)], [slot("f")], now_s=900.0, use={"a": TeamUse(decayed_s=7, as_of_s=900)})
+    state = snapshot([queued("x", 100, 0)], [slot("f")], now_s=7_200.0, use={"a": TeamUse(decayed_s=7, as_of_s=7_200)})
     (placement,) = decide(state, FAIR).placements
     assert {reason.name: reason.value for reason in placement.reasons} == {
-        "class": "normal", "team-use": 7.0, "rank": 50.0, "predicted": 100.0, "waited": 900.0, "eligible": 1,
+        "class": "normal", "team-use": 7.0, "rank": 50.0, "predicted": 100.0, "waited": 7_200.0, "eligible": 1,
     }  # fmt: skip
     assert all(reason.words for reason in placement.reasons)
 
