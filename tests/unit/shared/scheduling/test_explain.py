@@ -124,12 +124,16 @@ def test_what_no_follower_announces_is_named_in_the_words_of_the_job_file() -> N
 
 
 def test_a_run_far_back_is_estimated_from_the_work_before_it() -> None:
-    """3000 runs of 10 s before it on 4 slots are 7500 s; playing that through would take too long."""
-    runs = [queued(f"r{n}", 10, n) for n in range(3000)] + [queued("x", 10, 9999)]
+    """The slots are free in 5 s; 3000 runs of 10 s before it on 4 slots are 7500 s; all of it would take long to play.
+
+    Each has a p90 of 1.28 standard deviations above: 10 s each, so the sum's is 10 * sqrt(3000) / 4 = 137 s.
+    """
+    runs = [queued(f"r{n}", 10, n, p90_s=22.815515655) for n in range(3000)] + [queued("x", 10, 9999)]
     slots = [slot(f"f{n}", busy=busy("b", 5.0)) for n in range(4)]
     found = explain(snapshot(runs, slots), "x", FIRST)
     assert found.position == 3001
-    assert found.starts_in_p50_s == pytest.approx(7500)
+    assert found.starts_in_p50_s == pytest.approx(7505)
+    assert found.starts_in_p90_s == pytest.approx(7505 + 1.2815515655 * 136.93)
 
 
 def test_a_run_that_is_not_queued_has_no_explanation_here() -> None:
