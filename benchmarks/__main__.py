@@ -5,6 +5,7 @@ import sys
 import traceback
 from typing import Final
 
+from benchmarks.claim_latency import claim_latency
 from benchmarks.closed_loop import closed_loop_300us, closed_loop_grpc, closed_loop_null
 from benchmarks.comparing import compare_power
 from benchmarks.figure import Benchmark, Figure, table
@@ -14,6 +15,15 @@ from benchmarks.log_normal_latency import log_normal_loopback, log_normal_virtua
 from benchmarks.open_loop import open_loop_ceiling, send_lateness
 from benchmarks.recording import record_cost, ten_million_summarised
 from benchmarks.run_overhead import run_overhead
+from benchmarks.scheduling import (
+    batch_optimality,
+    decision_time,
+    scheduling_aging,
+    scheduling_bound,
+    scheduling_flood,
+    scheduling_reuse,
+    scheduling_speedup,
+)
 from benchmarks.service_throughput import service_throughput
 from benchmarks.slo_search import slo_search
 from benchmarks.stall_and_overload import overload, stall
@@ -36,8 +46,16 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "summary": ten_million_summarised,
     "leader-memory": idle_memory,
     "submit": submit_latency,
+    "claim": claim_latency,
     "overhead": run_overhead,
     "leaderboard": leaderboard_query,
+    "batch": batch_optimality,
+    "speedup": scheduling_speedup,
+    "bound": scheduling_bound,
+    "reuse": scheduling_reuse,
+    "aging": scheduling_aging,
+    "flood": scheduling_flood,
+    "decision": decision_time,
 }
 
 

@@ -14,6 +14,7 @@ from cli.errors import NoLeader
 from cli.sse import ServerSentEvent, parse_events
 from cli.transport import Transport
 from shared.errors import Unavailable
+from shared.wire.scheduling import ExplainView, SchedulingView
 from shared.wire.views import (
     DatasetView,
     EventView,
@@ -144,6 +145,21 @@ class Client:
     def leaderboard(self, **query: str | None) -> LeaderboardView:
         """``query``: metric, key, job_id, model, platform, team, limit."""
         return self._transport.fetch(LeaderboardView, "GET", f"{API}/leaderboard", params=_given(query))
+
+    # Scheduling
+
+    def explain(self, run_id: str) -> ExplainView:
+        return self._transport.fetch(ExplainView, "GET", f"{API}/runs/{_segment(run_id)}/explain")
+
+    def scheduling(self) -> SchedulingView:
+        return self._transport.fetch(SchedulingView, "GET", f"{API}/scheduling")
+
+    def set_scheduling(self, settings: Mapping[str, Any]) -> SchedulingView:
+        return self._transport.fetch(SchedulingView, "PUT", f"{API}/scheduling", json=dict(settings))
+
+    def cordon(self, follower: str, *, cordoned: bool) -> FollowerView:
+        what = "cordon" if cordoned else "uncordon"
+        return self._transport.fetch(FollowerView, "POST", f"{API}/followers/{_segment(follower)}/{what}")
 
     # Models and datasets
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli.commands import datasets, evidence, jobs, models, service, stack, tokens
+from cli.commands import datasets, evidence, jobs, models, queue, scheduling, service, simulate, stack, tokens
 from cli.options import Invocation
 from cli.output import say
 
@@ -38,11 +38,12 @@ def root(
     said.url, said.token_file, said.debug = url, token_file, debug
 
 
-for part in (stack, jobs, evidence, service):
+for part in (stack, jobs, queue, evidence, simulate, service):
     part.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(scheduling.app, name="scheduling")
 
 
 def main() -> None:

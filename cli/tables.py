@@ -111,7 +111,7 @@ def plan_lines(plan: PlanView) -> list[str]:
     groups = len(set(plan.comparability_keys))
     total = (
         f"{plan.name}: {len(plan.runs)} runs in {groups} comparable group{'s' if groups != 1 else ''}, "
-        f"predicted {seconds(plan.predicted_s)} in all"
+        f"predicted {_span(plan.predicted_s, plan.predicted_p90_s)} in all"
     )
     heads = ("RUN", "REPEAT", "PREDICTED", "POINT")
     if not plan.is_upper_bound:
@@ -122,8 +122,14 @@ def plan_lines(plan: PlanView) -> list[str]:
 
 
 def _planned(run: PlannedRun) -> tuple[str, ...]:
-    predicted = seconds(run.predicted_s) if run.most_runs == 1 else f"<= {seconds(run.predicted_s)}"
+    span = _span(run.predicted_s, run.predicted_p90_s)
+    predicted = span if run.most_runs == 1 else f"<= {span}"
     return str(run.index), str(run.repeat), predicted, point_text(run.point)
+
+
+def _span(p50_s: float, p90_s: float | None) -> str:
+    """The median, and what nine of ten take at most."""
+    return seconds(p50_s) if p90_s is None else f"{seconds(p50_s)} (p90 {seconds(p90_s)})"
 
 
 def leaderboard_lines(board: LeaderboardView) -> list[str]:
@@ -250,6 +256,13 @@ def tokens_table(tokens: Sequence[TokenView], now: datetime) -> list[str]:
     return table(("TOKEN", "ROLE", "FOLLOWER", "AGE"), rows)
 
 
+def _follower_state(follower: FollowerView, now: datetime) -> str:
+    heard = "alive" if follower.alive else f"silent for {age(follower.last_seen_at, now)}"
+    if not follower.cordoned:
+        return heard
+    return f"{heard}, {'draining' if follower.running else 'drained'}"
+
+
 def followers_table(followers: Sequence[FollowerView], now: datetime) -> list[str]:
     """One line a follower."""
     if not followers:
@@ -257,7 +270,7 @@ def followers_table(followers: Sequence[FollowerView], now: datetime) -> list[st
     rows = (
         (
             f.name,
-            "alive" if f.alive else f"silent for {age(f.last_seen_at, now)}",
+            _follower_state(f, now),
             f"{f.inventory.cpu_model}, {f.inventory.logical_cores} cores, {size(f.inventory.memory_bytes)}",
             ", ".join(f"{slot.name} ({slot.device})" for slot in f.slots),
             ", ".join(f"{offer.platform} {offer.version}" for offer in f.capabilities.platforms) or "-",

@@ -10,6 +10,7 @@ InferBenchError
 ├── Conflict                the thing is no longer in the state the caller assumed
 │   ├── StaleFence          an attempt that has been superseded speaks
 │   └── IdempotencyMismatch one key, two bodies
+├── QuotaExceeded           the team has enough in the queue
 ├── Unauthenticated
 ├── Forbidden
 ├── Unavailable             the world failed (store, broker, leader); trying again may help
@@ -131,6 +132,14 @@ class IdempotencyMismatch(Conflict):
 
     code = "idempotency-mismatch"
     title = "The idempotency key was used with another body"
+
+
+class QuotaExceeded(InferBenchError):
+    """The team's quota does not allow more in the queue now; later it may."""
+
+    code = "quota-exceeded"
+    status = 429
+    title = "The team's quota is used up"
 
 
 class Unauthenticated(InferBenchError):

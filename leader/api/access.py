@@ -53,6 +53,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     "getRunLog": Access(READ),
     "getRunSamples": Access(READ),
     "getRunRecord": Access(READ),
+    "explainRun": Access(READ),
     # results
     "listRecords": Access(READ),
     "getLeaderboard": Access(READ),
@@ -78,6 +79,11 @@ ACCESS: Final[Mapping[str, Access]] = {
     "uploadArtifact": Access(FOLLOW, Body.STREAM),
     "deliverResult": Access(FOLLOW, Body.JSON),
     "fetchBlob": Access(FOLLOW),
+    "cordonFollower": Access(ADMINISTER),
+    "uncordonFollower": Access(ADMINISTER),
+    # scheduling
+    "getScheduling": Access(ADMINISTER),
+    "setScheduling": Access(ADMINISTER, Body.JSON),
     # tokens
     "addToken": Access(ADMINISTER, Body.JSON),
     "listTokens": Access(ADMINISTER),

@@ -5,8 +5,8 @@ of a search: the rate of each is stored in the job before its run is.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from leader.manage.story import queued_event
 from leader.perfdb.entities import Job, Run, Search, SearchProbe
@@ -17,16 +17,28 @@ from shared.jobs.lifecycle import RunStatus
 from shared.jobs.spec import JobSpec, NamedModel, RunSpec
 from shared.jobs.sweep import ExpandedRun, expand, probe_spec
 from shared.jobs.workload import SteadyWorkload, TraceWorkload
-from shared.scheduling.estimate import predicted_s
+from shared.scheduling.estimate import predict
 from shared.scheduling.needs import needs_of
+from shared.scheduling.setup_times import SetupTimes, served_of
 from shared.wire.assignment import BlobPin, ModelPin
 
 
-def runs_of(job: Job) -> list[Run]:
-    """All runs of a job that are decided on, queued, in order."""
-    expanded = expand(JobSpec.model_validate(job.spec))
-    first = [_run(job, run, job.created_at) for run in expanded]
-    return first + sorted(_later_probes(job, expanded), key=lambda run: run.index)
+@dataclass(frozen=True)
+class _Times:
+    """What all runs of a job share about when they should run, and for how long."""
+
+    learnt: SetupTimes
+    deadline_at: datetime | None
+
+
+def runs_of(job: Job, learnt: SetupTimes | None = None) -> list[Run]:
+    """All runs of a job that are decided on, queued, in order; ``learnt`` only tells how long they will take."""
+    given = JobSpec.model_validate(job.spec)
+    expanded = expand(given)
+    within = None if given.deadline is None else timedelta(microseconds=given.deadline // 1000)
+    times = _Times(learnt or SetupTimes(), None if within is None else job.created_at + within)
+    first = [_run(job, run, job.created_at, times) for run in expanded]
+    return first + sorted(_later_probes(job, expanded, times), key=lambda run: run.index)
 
 
 def searches_of(runs: Sequence[ExpandedRun], now: datetime) -> tuple[Search, ...]:
@@ -48,7 +60,7 @@ def _rate(spec: RunSpec) -> float:
     return spec.workload.rate if isinstance(spec.workload, SteadyWorkload) else 0.0
 
 
-def _later_probes(job: Job, expanded: Sequence[ExpandedRun]) -> Iterator[Run]:
+def _later_probes(job: Job, expanded: Sequence[ExpandedRun], times: _Times) -> Iterator[Run]:
     for search in job.searches:
         first = expanded[search.point]
         if first.search is None:
@@ -56,15 +68,16 @@ def _later_probes(job: Job, expanded: Sequence[ExpandedRun]) -> Iterator[Run]:
         for number, probe in enumerate(search.probes[1:], 1):
             spec = probe_spec(first.spec, first.search, probe.rate_rps)
             index = number * len(expanded) + search.point
-            yield _run(job, replace(first, index=index, spec=spec), probe.decided_at)
+            yield _run(job, replace(first, index=index, spec=spec), probe.decided_at, times)
 
 
-def _run(job: Job, expanded: ExpandedRun, at: datetime) -> Run:
+def _run(job: Job, expanded: ExpandedRun, at: datetime, times: _Times) -> Run:
     model = model_pin(expanded.spec, job.models)
     dataset = dataset_pin(expanded.spec, job.datasets)
     trace = trace_pin(expanded.spec, job.datasets)
     spec = pinned(expanded.spec, model)
     run_id = ids.run_id(job.id, expanded.index)
+    predicted = predict(spec, times.learnt)
     return Run(
         id=run_id,
         job_id=job.id,
@@ -77,7 +90,10 @@ def _run(job: Job, expanded: ExpandedRun, at: datetime) -> Run:
         point=dict(expanded.point),
         spec=spec.model_dump(mode="json"),
         needs=needs_of(spec, {pin.name for pin in job.datasets}),
-        predicted_s=predicted_s(spec),
+        predicted_s=predicted.p50_s,
+        predicted_p90_s=predicted.p90_s,
+        served=served_of(spec),
+        deadline_at=times.deadline_at,
         comparability_key=comparability_key(
             spec, model_digest(spec, digest_of(model)), digest_of(dataset), digest_of(trace)
         ),

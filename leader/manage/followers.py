@@ -80,6 +80,15 @@ class Followers:
             await self._db.followers.get(name)
             raise Conflict(f"another incarnation of follower {name!r} is registered; register again")
 
+    async def cordon(self, name: str, *, cordoned: bool) -> FollowerView:
+        """A cordoned follower finishes what it has and is given nothing new, also after a restart. Raises NotFound."""
+        await self._db.followers.cordon(name, cordoned=cordoned)
+        self._roster.forget()
+        if not cordoned:
+            self._bell.ring(name)
+        log.info("follower.cordoned" if cordoned else "follower.uncordoned", follower=name)
+        return next(view for view in await self.list() if view.name == name)
+
     async def list(self) -> tuple[FollowerView, ...]:
         """By name; ``alive``: heard of within the lease."""
         now = self._clock.utc_now()

@@ -1,7 +1,7 @@
 """Carrying out moves: decide on what was read, compare and set, and on a lost race read and decide again."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,6 +31,9 @@ class Move:
 Decide = Callable[[Run], Move | None]
 """A pure decision on a run as it stands: a move, None to leave it, or an error of shared.errors or IllegalMove."""
 
+Watcher = Callable[[Run], Awaitable[None]]
+"""Is told of every run that moved. What it fails at must not undo the move: it raises nothing."""
+
 
 class Listeners:
     """Wakes those who wait for news of a run in this process. The database stays the truth for all the others."""
@@ -59,10 +62,11 @@ class Listeners:
 class Mover:
     """Moves runs and tells the listeners."""
 
-    def __init__(self, runs: RunStore, listeners: Listeners, clock: Clock) -> None:
+    def __init__(self, runs: RunStore, listeners: Listeners, clock: Clock, *, watchers: Sequence[Watcher] = ()) -> None:
         self._runs = runs
         self._listeners = listeners
         self._clock = clock
+        self._watchers = tuple(watchers)
 
     async def try_once(self, run: Run, move: Move) -> Run | None:
         """The moved run, or None where it is no longer as it was read. Raises Conflict, Unavailable."""
@@ -70,6 +74,8 @@ class Mover:
         moved = await self._runs.move(run, move.status, at=now, event=event_of(run, move.status, now, **move.data))
         if moved is not None:
             self._listeners.notify(run.id)
+            for watcher in self._watchers:
+                await watcher(moved)
         return moved
 
     async def move(self, run_id: str, decide: Decide) -> tuple[Run, bool]:

@@ -1,11 +1,12 @@
 """The followers' side of the queue: claim, renew, report, deliver. PerfDB is the queue."""
 
 from collections.abc import AsyncIterator
-from typing import Final, Literal
+from typing import Literal
 
 import structlog
 
 from leader.manage.delivery import Delivery
+from leader.manage.dispatch import Dispatcher
 from leader.manage.events import MAX_PROGRESS_N
 from leader.manage.moves import Listeners, Move, Mover
 from leader.manage.policy import LeasePolicy
@@ -15,10 +16,8 @@ from leader.perfdb.protocol import PerfDB
 from shared.clock import Clock
 from shared.errors import Conflict, InvalidInput
 from shared.jobs import lifecycle
-from shared.jobs.lifecycle import Lease, RunState
+from shared.jobs.lifecycle import RunState
 from shared.jobs.spec import RunSpec
-from shared.scheduling.choose import choose
-from shared.scheduling.order import Candidate
 from shared.wire.assignment import (
     Artifact,
     Assignment,
@@ -30,9 +29,6 @@ from shared.wire.assignment import (
     ResultAnswer,
 )
 from shared.wire.identity import Slot
-
-CANDIDATES: Final = 50
-"""Queued runs looked at together; more are read only where the slot can run none of these."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +42,7 @@ class Queue:
         perfdb: PerfDB,
         mover: Mover,
         delivery: Delivery,
+        dispatcher: Dispatcher,
         listeners: Listeners,
         clock: Clock,
         policy: LeasePolicy,
@@ -53,6 +50,7 @@ class Queue:
         self._db = perfdb
         self._mover = mover
         self._delivery = delivery
+        self._dispatcher = dispatcher
         self._listeners = listeners
         self._clock = clock
         self._policy = policy
@@ -71,13 +69,8 @@ class Queue:
         held = await self._held(follower, slot)
         if held is not None:
             return await self._once_more(held, claim)
-        after: Run | None = None
-        while page := await self._db.runs.queued(after=after, limit=CANDIDATES):
-            run = await self._claim_one_of(page, known, slot)
-            if run is not None:
-                return self._assignment(run)
-            after = page[-1]
-        return None
+        run = await self._dispatcher.next_run(known, slot)
+        return self._assignment(run) if run else None
 
     async def _held(self, follower: str, slot: Slot) -> Run | None:
         """What the slot holds already."""
@@ -92,33 +85,6 @@ class Queue:
         renewed = lifecycle.renew(held.status, self._clock.utc_now() + self._policy.lease)
         run = await self._mover.try_once(held, Move.to(renewed))
         return self._assignment(run) if run else None
-
-    async def _claim_one_of(self, page: list[Run], follower: Follower, slot: Slot) -> Run | None:
-        """The run of this page that was won, in the order of the policy."""
-        runs = {run.id: run for run in page}
-        candidates = {run.id: _candidate(run) for run in page}
-        while chosen := choose(candidates.values(), follower.registration.capabilities, slot):
-            won = await self._try_claim(runs[chosen], follower, slot)
-            if won is not None:
-                return won
-            del candidates[chosen]
-        return None
-
-    async def _try_claim(self, run: Run, follower: Follower, slot: Slot) -> Run | None:
-        registration = follower.registration
-        lease = Lease(
-            follower=registration.name,
-            incarnation=registration.incarnation,
-            slot=slot.name,
-            expires_at=self._clock.utc_now() + self._policy.lease,
-        )
-        told = {
-            "follower": registration.name,
-            "incarnation": registration.incarnation,
-            "slot": slot.name,
-            "hardware": hardware_of(follower, slot),
-        }
-        return await self._mover.try_once(run, Move(lifecycle.claim(run.status, lease), told))
 
     def _assignment(self, run: Run) -> Assignment:
         return Assignment(
@@ -203,20 +169,3 @@ def _slot_of(follower: Follower, claim: Claim) -> Slot:
     if slot is None:
         raise Conflict(f"follower {registration.name!r} has no slot {claim.slot!r}; register again")
     return slot
-
-
-def _candidate(run: Run) -> Candidate:
-    return Candidate(
-        run_id=run.id,
-        predicted_s=run.predicted_s,
-        submitted_seq=int(run.created_at.timestamp() * 1e6),
-        needs=run.needs,
-        priority=run.priority,
-    )
-
-
-def hardware_of(follower: Follower, slot: Slot) -> str:
-    """What a leaderboard calls the hardware: the slot's GPUs, or the CPU with the cores that serve."""
-    inventory = follower.registration.inventory
-    gpus = [gpu.name for gpu in inventory.gpus if gpu.index in slot.gpus]
-    return ", ".join(gpus) if gpus else f"{inventory.cpu_model} ({len(slot.server_cores)} of {inventory.logical_cores})"

@@ -7,6 +7,8 @@ from typing import Final
 import structlog
 
 from leader.manage.blueprint import runs_of
+from leader.manage.ledger import Ledger
+from leader.manage.lineup import Lineup
 from leader.manage.recorder import Recorder
 from leader.manage.searcher import Searcher
 from leader.perfdb.entities import Job, Run
@@ -21,15 +23,21 @@ log = structlog.get_logger(__name__)
 class Reconciler:
     """Every step may be repeated, by any leader, at any time."""
 
-    def __init__(self, perfdb: PerfDB, recorder: Recorder, searcher: Searcher) -> None:
+    def __init__(self, perfdb: PerfDB, recorder: Recorder, searcher: Searcher, lineup: Lineup, ledger: Ledger) -> None:
         self._db = perfdb
         self._recorder = recorder
         self._searcher = searcher
+        self._lineup = lineup
+        self._ledger = ledger
         self._completed: set[str] = set()  # by us, not yet marked; losing it costs a repair that changes nothing
 
     async def complete(self, job: Job, runs: Sequence[Run] | None = None) -> None:
         """Store the runs of a job that are not stored yet. The mark follows later, for many jobs in one write."""
-        await self._db.runs.add_all(runs if runs is not None else await asyncio.to_thread(runs_of, job))
+        if runs is not None:
+            await self._lineup.store(runs)
+        else:  # some of them may be there, and have moved on
+            await self._db.runs.add_all(await asyncio.to_thread(runs_of, job, self._ledger.learnt))
+            await self._lineup.look_now()
         self._completed.add(job.id)
 
     async def run_once(self) -> int:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from leader.manage.blueprint import digest_of
+from leader.manage.ledger import Ledger
 from leader.manage.story import hardware_of
 from leader.perfdb.entities import Evidence, LeaderboardEntry, Run, StoredRecord, Task
 from leader.perfdb.protocol import PerfDB
@@ -19,8 +20,9 @@ from shared.wire.assignment import Result, Success
 class Recorder:
     """Writes the record of a succeeded run."""
 
-    def __init__(self, perfdb: PerfDB) -> None:
+    def __init__(self, perfdb: PerfDB, ledger: Ledger) -> None:
         self._db = perfdb
+        self._ledger = ledger
 
     async def record(self, run: Run) -> None:
         """Derive the record from the evidence of the run's accepted attempt, and store it.
@@ -32,6 +34,7 @@ class Recorder:
         """
         evidence = await self._db.evidence.get(run.id, run.status.attempt)
         await self._db.records.put(derive(run, evidence))
+        await self._ledger.note(run, evidence)
         await self._db.runs.mark_recorded(run.id)
 
 

@@ -13,6 +13,8 @@ import structlog
 
 from leader.manage.blueprint import runs_of
 from leader.manage.followers import Followers
+from leader.manage.ledger import Ledger
+from leader.manage.lineup import Lineup
 from leader.manage.probes import Ended, ended, open_probe, search_specs, stepped
 from leader.perfdb.entities import Job, Run
 from leader.perfdb.protocol import PerfDB
@@ -29,8 +31,10 @@ log = structlog.get_logger(__name__)
 class Searcher:
     """The thin loop around ``leader.manage.probes``."""
 
-    def __init__(self, perfdb: PerfDB, followers: Followers, clock: Clock) -> None:
+    def __init__(self, perfdb: PerfDB, followers: Followers, clock: Clock, lineup: Lineup, ledger: Ledger) -> None:
         self._db = perfdb
+        self._lineup = lineup
+        self._ledger = ledger
         self._followers = followers
         self._clock = clock
 
@@ -82,6 +86,7 @@ class Searcher:
         if len(runs) >= job.run_count:
             return False
         there = {run.id for run in runs}
-        await self._db.runs.add_all([run for run in await asyncio.to_thread(runs_of, job) if run.id not in there])
+        all_runs = await asyncio.to_thread(runs_of, job, self._ledger.learnt)
+        await self._lineup.store([run for run in all_runs if run.id not in there])
         await self._followers.ring_all()
         return True

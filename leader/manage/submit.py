@@ -9,9 +9,11 @@ from typing import TypeVar
 
 from leader.broker.protocol import Bell
 from leader.manage.blueprint import runs_of, searches_of
+from leader.manage.ledger import Ledger
 from leader.manage.moves import Move, Mover
 from leader.manage.pins import Pinner, Pins
 from leader.manage.policy import LeasePolicy
+from leader.manage.quotas import Quotas
 from leader.manage.reconcile import Reconciler
 from leader.manage.roster import Roster
 from leader.manage.searcher import Searcher
@@ -65,6 +67,8 @@ class Submissions:
         bell: Bell,
         clock: Clock,
         policy: LeasePolicy,
+        ledger: Ledger,
+        quotas: Quotas,
     ) -> None:
         self._db = perfdb
         self._roster = roster
@@ -75,6 +79,8 @@ class Submissions:
         self._bell = bell
         self._clock = clock
         self._policy = policy
+        self._ledger = ledger
+        self._quotas = quotas
 
     async def plan(self, spec: JobSpec) -> PlanView:
         """The runs that the job would have, and how long they would take. No side effect.
@@ -96,6 +102,7 @@ class Submissions:
                 point=run.point,
                 most_runs=most,
                 predicted_s=run.predicted_s * most,
+                predicted_p90_s=(run.predicted_p90_s or run.predicted_s) * most,
             )
             for run, most in zip(prepared.runs, prepared.most_runs, strict=True)
         ]
@@ -103,6 +110,7 @@ class Submissions:
             name=prepared.job.name,
             runs=tuple(planned),
             predicted_s=sum(run.predicted_s for run in planned),
+            predicted_p90_s=sum(run.predicted_p90_s or run.predicted_s for run in planned),
             is_upper_bound=any(run.most_runs > 1 for run in planned),
             comparability_keys=tuple(dict.fromkeys(run.comparability_key for run in prepared.runs)),
         )
@@ -112,6 +120,7 @@ class Submissions:
 
         Raises:
             IdempotencyMismatch: the owner used the key with another body.
+            QuotaExceeded: the team may not have so many runs in the queue.
             InvalidJobFile, NotFound, NotAvailable: as ``plan``.
             Unavailable: the store failed; sending it again with the same key is safe.
         """
@@ -121,10 +130,11 @@ class Submissions:
                 return await self._again(earlier, body_sha256)
         key = idempotency_key or f"unnamed-{secrets.token_hex(16)}"
         prepared = await self._prepared(spec, owner=owner, key=key, body_sha256=body_sha256)
-        stored = await self._db.jobs.add(prepared.job)
-        if stored.id != prepared.job.id:  # the same key came in twice at once
-            return await self._again(stored, body_sha256)
-        await self._reconciler.complete(stored, prepared.runs)
+        async with self._quotas.room_for(spec.team, len(prepared.runs)):
+            stored = await self._db.jobs.add(prepared.job)
+            if stored.id != prepared.job.id:  # the same key came in twice at once
+                return await self._again(stored, body_sha256)
+            await self._reconciler.complete(stored, prepared.runs)
         self._ring(prepared.followers)
         return Submitted(full_job_view(stored, prepared.runs), created=True)
 
@@ -198,7 +208,12 @@ class Submissions:
             searching=bool(searches),
             created_at=now,
         )
-        return Prepared(job, await _aside(spec, runs_of, job), [run.most_runs for run in expanded], followers)
+        return Prepared(
+            job,
+            await _aside(spec, lambda made: runs_of(made, self._ledger.learnt), job),
+            [run.most_runs for run in expanded],
+            followers,
+        )
 
     async def _able(self, specs: Sequence[RunSpec], pins: Pins) -> list[Follower]:
         """The followers, of which one at least can run each spec. Refuses only by a list that was read just now."""

@@ -105,6 +105,7 @@ def run_view(run: Run) -> RunView:
         detail=status.detail,
         log_tail=status.log_tail,
         predicted_s=run.predicted_s,
+        predicted_p90_s=run.predicted_p90_s,
         created_at=run.created_at,
         updated_at=run.updated_at,
         spec=run.spec,
@@ -144,6 +145,7 @@ def follower_view(follower: Follower, running: tuple[str, ...], *, alive: bool) 
         capabilities=registration.capabilities,
         slots=registration.slots,
         running=running,
+        cordoned=follower.cordoned,
     )
 
 

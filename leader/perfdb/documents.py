@@ -31,12 +31,12 @@ from leader.perfdb.entities import (
     Token,
 )
 from leader.perfdb.older_records import read_record, read_result
+from leader.perfdb.outlook import outlook_fields, outlook_of, rank_of
 from model_repo.protocol import VersionedBlob
 from shared.jobs.lifecycle import Lease, RunStatus
 from shared.measure.metrics import METRICS
 from shared.measure.record import Record
 from shared.scheduling.needs import Need
-from shared.scheduling.order import PRIORITIES
 from shared.wire.assignment import BlobPin, ModelPin
 from shared.wire.identity import Registration
 
@@ -140,11 +140,12 @@ def run_to_document(run: Run) -> Document:
         **{name: getattr(run, name) for name in _RUN_PLAIN},
         "_id": run.id,
         "seq": run.id,
-        "rank": PRIORITIES[run.priority],
+        "rank": rank_of(run.priority),
         "point": to_json(run.point),
         "spec": to_json(run.spec),
         "needs": to_json(run.needs),
         "predicted_s": run.predicted_s,
+        "outlook": outlook_of(run),
         "model": _model_pin_to_document(run.model) if run.model else None,
         "dataset": run.dataset.model_dump(mode="json") if run.dataset else None,
         "trace": run.trace.model_dump(mode="json") if run.trace else None,
@@ -152,11 +153,6 @@ def run_to_document(run: Run) -> Document:
         "created_at_us": to_us(run.created_at),
         **moving_part(run),
     }
-
-
-def queue_position(run: Run) -> tuple[int, float, str]:
-    """Where a queued run stands: the fields of the queue's index behind the state."""
-    return PRIORITIES[run.priority], run.predicted_s, run.id
 
 
 def standing(run: Run) -> Document:
@@ -195,11 +191,8 @@ def _model_pin_from_document(document: Document) -> ModelPin:
 
 
 def run_from_document(document: Document) -> Run:
-    model, dataset, trace = (
-        document["model"],
-        document["dataset"],
-        document.get("trace"),
-    )  # absent before there were any
+    model, dataset = document["model"], document["dataset"]
+    trace = document.get("trace")  # absent before there were any
     return Run(
         **{name: document[name] for name in _RUN_PLAIN},
         id=document["_id"],
@@ -207,6 +200,7 @@ def run_from_document(document: Document) -> Run:
         spec=json.loads(document["spec"]),
         needs=tuple(Need(*need) for need in json.loads(document["needs"])),
         predicted_s=float(document["predicted_s"]),
+        **outlook_fields(document.get("outlook")),
         model=_model_pin_from_document(model) if model else None,
         dataset=BlobPin.model_validate(dataset) if dataset else None,
         trace=BlobPin.model_validate(trace) if trace else None,
@@ -354,6 +348,7 @@ def follower_from_document(document: Document) -> Follower:
         registration=Registration.model_validate_json(document["registration"]),
         last_seen_at=from_us(document["last_seen_at_us"]),
         busy_slots=tuple(json.loads(document["busy_slots"])),
+        cordoned=bool(document.get("cordoned", 0)),  # absent before there were any
     )
 
 

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from shared.jobs.lifecycle import RunState, RunStatus
 from shared.measure.record import Record
+from shared.scheduling.backlog import SlotKey
 from shared.scheduling.needs import Needs
+from shared.scheduling.setup_times import Served
 from shared.wire.assignment import BlobPin, ModelPin, Result
 from shared.wire.identity import Registration
 from shared.workload.search import Finished, Probe
@@ -101,7 +103,10 @@ class Run:
     point: dict[str, Any]
     spec: dict[str, Any]  # RunSpec as JSON
     needs: Needs = ()
-    predicted_s: float
+    predicted_s: float  # p50 at the submit
+    predicted_p90_s: float | None = None  # None in runs of older versions
+    served: Served | None = None  # the same
+    deadline_at: datetime | None = None
     comparability_key: str
     model: ModelPin | None = None
     dataset: BlobPin | None = None
@@ -112,6 +117,44 @@ class Run:
     recorded: bool = False
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingRun:
+    """What scheduling needs of a queued run: small, so that all of a long queue can be read."""
+
+    id: str
+    job_id: str
+    team: str
+    priority: str
+    predicted_s: float
+    predicted_p90_s: float | None
+    needs: Needs
+    served: Served | None
+    fence: int
+    deadline_at: datetime | None = None
+    bound_to: SlotKey | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What an ended run took of the slots: all its attempts, by the leader's clock. Derived from run and evidence.
+
+    ``setup_s`` and ``collection_s`` are of a run that succeeded, where its story tells when its load began.
+    """
+
+    run_id: str
+    team: str
+    follower: str
+    served: Served
+    occupied_s: float  # by all attempts
+    last_s: float  # by the last attempt
+    predicted_s: float
+    predicted_p90_s: float | None
+    setup_s: float | None = None
+    collection_s: float | None = None
+    ended_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +226,7 @@ class Follower:
     registration: Registration
     last_seen_at: datetime
     busy_slots: tuple[str, ...] = ()
+    cordoned: bool = False  # it finishes what it has and is given nothing new
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from leader.perfdb.mongo_evidence import MongoEvents, MongoEvidence
 from leader.perfdb.mongo_jobs import MongoJobs, MongoRuns
 from leader.perfdb.mongo_people import MongoFollowers, MongoTokens
 from leader.perfdb.mongo_records import MongoRecords
+from leader.perfdb.mongo_scheduling import MongoSettings, MongoSpent
 from leader.perfdb.mongo_versions import MongoVersions
 from model_repo.gridfs import GridFsBlobs, driver_errors
 from shared.errors import Conflict, InvalidInput
@@ -57,6 +58,8 @@ class MongoPerfDB:
         self.records = MongoRecords(database[schema.RECORDS], database[schema.LEADERBOARD], database[schema.TASKS])
         self.followers = MongoFollowers(database[schema.FOLLOWERS])
         self.tokens = MongoTokens(database[schema.TOKENS])
+        self.spent = MongoSpent(database[schema.SPENT])
+        self.settings = MongoSettings(database[schema.SETTINGS])
         self.models = MongoVersions(database[schema.MODELS])
         self.datasets = MongoVersions(database[schema.DATASETS])
 

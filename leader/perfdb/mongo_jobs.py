@@ -10,16 +10,18 @@ from typing import Any, Final
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from leader.perfdb import documents
-from leader.perfdb.entities import Counts, Event, Job, JobFilter, Run
+from leader.perfdb import documents, outlook
+from leader.perfdb.entities import Counts, Event, Job, JobFilter, Run, WaitingRun
 from leader.perfdb.mongo_query import Documents, given, select, tally
 from model_repo.gridfs import driver_errors
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.jobs.lifecycle import TERMINAL, RunState, RunStatus
 from shared.jobs.sweep import MAX_RUNS
+from shared.scheduling.backlog import SlotKey
 
 _DUPLICATE_KEY: Final = 11000
 _MOST_SLOTS: Final = 1_000
+_MOST_LEASED: Final = 10_000
 _LEASED: Final = (RunState.CLAIMED.value, RunState.RUNNING.value)
 _LIVE: Final = tuple(state.value for state in RunState if state not in TERMINAL)
 
@@ -124,12 +126,24 @@ class MongoRuns:
             counts = await tally(self._runs, {"job_id": job_id}, "status.state")
         return {RunState(state): count for state, count in counts.items()}
 
-    async def queued(self, *, after: Run | None, limit: int) -> list[Run]:
+    async def waiting(self, *, limit: int) -> list[WaitingRun]:
         sort = [("rank", ASCENDING), ("predicted_s", ASCENDING), ("seq", ASCENDING)]
-        where: dict[str, Any] = {"status.state": RunState.QUEUED.value}
-        if after is not None:
-            where["$or"] = _behind(after)
-        return await self._select("reading the queue", where, sort, limit)
+        where = {"status.state": RunState.QUEUED.value}
+        with driver_errors("reading who waits"):
+            found = await select(self._runs, where, sort, limit, fields=outlook.WAITING_FIELDS)
+        return [outlook.waiting_from_document(document) for document in found]
+
+    async def bind(self, run_ids: Collection[str], slot: SlotKey) -> None:
+        where = {"_id": {"$in": list(run_ids)}, "status.state": RunState.QUEUED.value}
+        with driver_errors("binding runs to a slot"):
+            await self._runs.update_many(where, {"$set": {"bound_to": documents.to_json(slot)}})
+
+    async def leased(self) -> list[Run]:
+        found: list[Run] = []
+        for state in _LEASED:
+            sort = [("status.lease.expires_at_us", ASCENDING)]
+            found += await self._select("reading what runs", {"status.state": state}, sort, _MOST_LEASED)
+        return found
 
     async def leased_to(self, follower: str) -> list[Run]:
         where = {"status.lease.follower": str(follower)}
@@ -200,13 +214,3 @@ class MongoRuns:
         with driver_errors(doing):
             found = await select(self._runs, where, sort, limit)
         return [documents.run_from_document(document) for document in found]
-
-
-def _behind(run: Run) -> list[dict[str, Any]]:
-    """What comes after ``run`` in the order of the queue."""
-    rank, seconds, seq = documents.queue_position(run)
-    return [
-        {"rank": {"$gt": rank}},
-        {"rank": rank, "predicted_s": {"$gt": seconds}},
-        {"rank": rank, "predicted_s": seconds, "seq": {"$gt": seq}},
-    ]

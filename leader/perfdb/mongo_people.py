@@ -22,7 +22,13 @@ class MongoFollowers:
     async def put(self, registration: Registration, *, at: datetime) -> None:
         document = documents.follower_to_document(Follower(registration=registration, last_seen_at=at))
         with driver_errors("storing a follower"):
-            await self._followers.replace_one({"_id": document["_id"]}, document, upsert=True)
+            await self._followers.update_one({"_id": document.pop("_id")}, {"$set": document}, upsert=True)
+
+    async def cordon(self, name: str, *, cordoned: bool) -> None:
+        with driver_errors("cordoning a follower"):
+            found = await self._followers.update_one({"_id": str(name)}, {"$set": {"cordoned": int(cordoned)}})
+        if not found.matched_count:
+            raise NotFound(f"there is no follower {name!r}")
 
     async def get(self, name: str) -> Follower:
         with driver_errors("reading a follower"):

@@ -10,10 +10,20 @@ Documents = AsyncCollection[Document]
 
 
 async def select(
-    collection: Documents, where: Mapping[str, Any], sort: Sequence[tuple[str, int]], limit: int
+    collection: Documents,
+    where: Mapping[str, Any],
+    sort: Sequence[tuple[str, int]],
+    limit: int,
+    *,
+    fields: Mapping[str, str] | None = None,
 ) -> list[Document]:
-    """Documents that match, in order. ``sort`` names an index's fields behind those that ``where`` fixes."""
+    """Documents that match, in order; whole, or of them only ``fields``: name in the answer -> "$path".
+
+    ``sort`` names an index's fields behind those that ``where`` fixes.
+    """
     pipeline: list[Document] = [{"$match": dict(where)}, {"$sort": dict(sort)}, {"$limit": limit}]
+    if fields:
+        pipeline.append({"$project": dict(fields)})
     return await (await collection.aggregate(pipeline)).to_list()
 
 

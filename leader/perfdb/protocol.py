@@ -7,7 +7,7 @@ characters their keys have. Lists come in a declared order and are bounded by ``
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from leader.perfdb.entities import (
     Counts,
@@ -19,14 +19,17 @@ from leader.perfdb.entities import (
     LeaderboardEntry,
     RecordFilter,
     Run,
+    Spent,
     StoredArtifact,
     StoredRecord,
     Task,
     Token,
+    WaitingRun,
 )
 from model_repo.protocol import VersionStore
 from shared.jobs.lifecycle import RunStatus
 from shared.measure.record import Record
+from shared.scheduling.backlog import SlotKey
 from shared.wire.identity import Registration
 
 
@@ -92,8 +95,16 @@ class RunStore(Protocol):
         """Job id -> how many runs are in each state."""
         ...
 
-    async def queued(self, *, after: Run | None, limit: int) -> list[Run]:
-        """By priority class, then shortest predicted first, then oldest; ``after`` is the last one seen."""
+    async def waiting(self, *, limit: int) -> list[WaitingRun]:
+        """What scheduling needs of every queued run, by priority class, then shortest first."""
+        ...
+
+    async def bind(self, run_ids: Collection[str], slot: SlotKey) -> None:
+        """These runs wait for that slot, as long as they wait."""
+        ...
+
+    async def leased(self) -> list[Run]:
+        """All claimed and running ones."""
         ...
 
     async def leased_to(self, follower: str) -> list[Run]:
@@ -188,7 +199,13 @@ class RecordStore(Protocol):
 class FollowerStore(Protocol):
     """Followers by name."""
 
-    async def put(self, registration: Registration, *, at: datetime) -> None: ...
+    async def put(self, registration: Registration, *, at: datetime) -> None:
+        """A cordoned one stays so."""
+        ...
+
+    async def cordon(self, name: str, *, cordoned: bool) -> None:
+        """Raises NotFound."""
+        ...
 
     async def get(self, name: str) -> Follower:
         """Raises NotFound."""
@@ -201,6 +218,24 @@ class FollowerStore(Protocol):
     async def touch(self, name: str, *, incarnation: str, at: datetime, busy_slots: Sequence[str] = ()) -> bool:
         """It was heard of. False where this incarnation is not the one registered."""
         ...
+
+
+class SpentStore(Protocol):
+    """What ended runs took of the slots; derived, so ``put`` may repeat."""
+
+    async def put(self, spent: Spent) -> None: ...
+
+    async def newest(self, *, since: datetime | None, limit: int) -> list[Spent]:
+        """Those that ended since then, newest first."""
+        ...
+
+
+class SettingsStore(Protocol):
+    """What an administrator set, by name."""
+
+    async def get(self, name: str) -> dict[str, Any] | None: ...
+
+    async def put(self, name: str, value: dict[str, Any]) -> None: ...
 
 
 class TokenStore(Protocol):
@@ -240,6 +275,10 @@ class PerfDB(Protocol):
     def records(self) -> RecordStore: ...
     @property
     def followers(self) -> FollowerStore: ...
+    @property
+    def spent(self) -> SpentStore: ...
+    @property
+    def settings(self) -> SettingsStore: ...
     @property
     def tokens(self) -> TokenStore: ...
     @property

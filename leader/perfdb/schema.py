@@ -25,6 +25,8 @@ FOLLOWERS: Final = "followers"
 TOKENS: Final = "tokens"
 MODELS: Final = "models"
 DATASETS: Final = "datasets"
+SPENT: Final = "spent"
+SETTINGS: Final = "settings"
 META: Final = "meta"
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -72,6 +74,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         *(IndexModel([(field, _UP), ("key", _UP)], name=field) for field in ("job_id", "model", "platform", "team")),
     ),
     TASKS: (IndexModel([("last_at_us", _DOWN)], name="recent"),),
+    SPENT: (IndexModel([("ended_at_us", _DOWN)], name="newest"),),
     TOKENS: (IndexModel([("sha256", _UP)], name="sha256"),),
     MODELS: _VERSIONS,
     DATASETS: _VERSIONS,

@@ -23,7 +23,9 @@ _PATTERNS: Final = {
     URL_PATTERN: "an http:// or https:// address",
     DURATION_PATTERN: "a duration with a unit, such as 200ms, 5s or 2m",
 }
-_ORDER: Final = ("apiVersion", "kind", "name", "team", "priority", *RunSpec.model_fields, "repeats", "sweep")
+_ORDER: Final = (
+    "apiVersion", "kind", "name", "team", "priority", "deadline", *RunSpec.model_fields, "repeats", "sweep",
+)  # fmt: skip
 """The keys of a job file as people write them, from top to bottom."""
 
 _TYPES: Final = {

@@ -20,6 +20,7 @@ NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 LABEL_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$"
 URL_PATTERN: Final = r"^https?://[^\s]{1,2000}$"
 MAX_SEED: Final = 2**63 - 1
+MAX_DEADLINE_NS: Final = 30 * 86_400_000_000_000
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Label = Annotated[str, Field(pattern=LABEL_PATTERN)]
@@ -246,7 +247,12 @@ class JobSpec(RunSpec):
     kind: Literal["Job"] = Field("Job", description="What the document is.")
     name: Name = Field(description="What people call the job.", examples=["resnet50-batching"])
     team: Name = Field("default", description="Who it counts for.")
-    priority: Literal["low", "normal", "high"] = Field("normal", description="Higher ones are started first.")
+    priority: Literal["low", "normal", "high", "urgent"] = Field(
+        "normal", description="Higher ones are started first; long waiting raises a run, but never to urgent."
+    )
+    deadline: Annotated[DurationNs, Field(gt=0, le=MAX_DEADLINE_NS)] | None = Field(
+        None, description="Should have ended so long after the submit; orders the queue under earliest-deadline only."
+    )
     repeats: int = Field(1, ge=1, le=100, description="Runs of each configuration; repeat r uses workload.seed + r.")
     sweep: dict[str, Annotated[list[SweepValue], Field(min_length=1)]] = Field(
         default_factory=dict,

@@ -1,33 +1,37 @@
-"""How long a run will take, in closed form: what the job file says, plus a set-up time per platform.
+"""How long a run will take: what the job file says, plus what such runs took beside their window.
 
     predicted = set-up + warm-up + duration + collection
 
 Warm-up and duration are exact, because the window ends by the clock whatever the server does; the drain of late
-requests is bounded by the request timeout but short in every healthy run, so it is left out. Set-up is a prior per
-platform until measured start times replace it.
+requests is bounded by the request timeout but short in every healthy run, so it is left out. Set-up and collection
+are learnt: ``shared.scheduling.setup_times``.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 from shared.jobs.spec import RunSpec
-
-SETUP_S: Final[Mapping[str, float]] = {
-    "onnxruntime": 2.0,
-    "torchscript": 8.0,
-    "tfserving": 10.0,
-    "triton": 15.0,
-    "endpoint": 0.5,
-}
-"""Platform -> seconds from the claim to the first warm-up request: a prior, for a model already on the follower."""
-
-COLLECTION_S: Final = 1.5
-"""Seconds from the end of the window to the stored record."""
+from shared.scheduling.setup_times import Quantiles, SetupTimes, served_of
 
 _NS_PER_S: Final = 1e9
+_NOTHING_LEARNT: Final = SetupTimes()
 
 
-def predicted_s(spec: RunSpec, setup_s: Mapping[str, float] = SETUP_S) -> float:
-    """Seconds that a follower's slot will be taken by the run."""
-    window_s = (spec.workload.warmup + spec.workload.duration) / _NS_PER_S
-    return setup_s[spec.service.platform] + window_s + COLLECTION_S
+def window_s(spec: RunSpec) -> float:
+    """Seconds of load, warm-up and all."""
+    return (spec.workload.warmup + spec.workload.duration) / _NS_PER_S
+
+
+def predict(spec: RunSpec, learnt: SetupTimes = _NOTHING_LEARNT, follower: str | None = None) -> Quantiles:
+    """Seconds that a follower's slot will be taken by the run.
+
+    The p90 adds the p90 of both learnt parts: too large a little, never too small, where they do not vary together.
+    """
+    served = served_of(spec)
+    load_s = window_s(spec)
+    setup, collection = learnt.setup(served, follower), learnt.collection(served.platform)
+    return Quantiles(setup.p50_s + load_s + collection.p50_s, setup.p90_s + load_s + collection.p90_s)
+
+
+def predicted_s(spec: RunSpec, learnt: SetupTimes = _NOTHING_LEARNT) -> float:
+    """The median of ``predict``."""
+    return predict(spec, learnt).p50_s

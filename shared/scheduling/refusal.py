@@ -31,10 +31,11 @@ def refusals(
     distinct = dict.fromkeys(needs_of(spec, uploaded) for spec in specs)
     if distinct and not followers:
         return [NO_FOLLOWER]
-    return list(dict.fromkeys(problem for needs in distinct for problem in _refused(needs, followers)))
+    return list(dict.fromkeys(problem for needs in distinct for problem in refused(needs, followers)))
 
 
-def _refused(needs: Needs, followers: Mapping[str, Capabilities]) -> Iterator[Problem]:
+def refused(needs: Needs, followers: Mapping[str, Capabilities]) -> Iterator[Problem]:
+    """As ``refusals`` for the needs that are kept beside a queued run; nothing where there is no follower."""
     by_follower = {name: unmet(needs, have) for name, have in sorted(followers.items())}
     if not all(by_follower.values()):
         return

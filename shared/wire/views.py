@@ -46,6 +46,7 @@ class RunView(View):
     detail: str | None = None
     log_tail: str | None = None
     predicted_s: float
+    predicted_p90_s: float | None = None
     created_at: datetime
     updated_at: datetime
     spec: dict[str, Any]
@@ -123,6 +124,7 @@ class PlannedRun(View):
     point: dict[str, Any]
     most_runs: int = 1
     predicted_s: float
+    predicted_p90_s: float | None = None
 
 
 class PlanView(View):
@@ -131,6 +133,7 @@ class PlanView(View):
     name: str
     runs: tuple[PlannedRun, ...]
     predicted_s: float
+    predicted_p90_s: float | None = None
     is_upper_bound: bool = False
     comparability_keys: tuple[str, ...]
 
@@ -228,6 +231,7 @@ class FollowerView(View):
     capabilities: Capabilities
     slots: tuple[Slot, ...]
     running: tuple[str, ...] = ()
+    cordoned: bool = False  # it finishes what it has and is given nothing new
 
 
 class TokenView(View):

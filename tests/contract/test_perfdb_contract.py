@@ -20,7 +20,6 @@ from support.stored_runs import (
 from leader.perfdb import documents, schema
 from leader.perfdb.entities import (
     JobFilter,
-    Run,
 )
 from leader.perfdb.mongo import MongoPerfDB, connect
 from shared.errors import Conflict, NotFound, Unavailable
@@ -170,7 +169,7 @@ async def test_a_slot_never_holds_two_attempts(db: MongoPerfDB) -> None:
     await claimed(db, second)
 
 
-async def test_the_queue_is_in_order_and_read_in_pages(db: MongoPerfDB) -> None:
+async def test_the_queue_is_in_order(db: MongoPerfDB) -> None:
     """Priority class, then shortest predicted, then oldest; claimed ones are not in it."""
     wanted = [
         run(5, priority="high", predicted_s=90.0),
@@ -182,12 +181,8 @@ async def test_the_queue_is_in_order_and_read_in_pages(db: MongoPerfDB) -> None:
     taken = run(6, predicted_s=0.5)
     await db.runs.add_all([*sorted(wanted, key=lambda one: one.id), taken])
     await claimed(db, taken)
-    seen: list[str] = []
-    after: Run | None = None
-    while page := await db.runs.queued(after=after, limit=2):
-        seen += [one.id for one in page]
-        after = page[-1]
-    assert seen == [one.id for one in wanted]
+    assert [one.id for one in await db.runs.waiting(limit=9)] == [one.id for one in wanted]
+    assert [one.id for one in await db.runs.waiting(limit=2)] == [one.id for one in wanted[:2]]
 
 
 async def test_leases_are_found_by_follower_and_by_age(db: MongoPerfDB) -> None:

@@ -20,13 +20,16 @@ OPEN: Final = {"getHealth", "getReadiness"}
 READING: Final = {
     "getMetrics", "getVersion", "getOpenApi", "getJobSchema", "validateJob", "planJob", "listJobs", "getJob", "getRun",
     "streamRunEvents", "getRunLog", "getRunSamples", "getRunRecord", "listRecords", "getLeaderboard", "downloadModel",
-    "searchModels", "getModel", "listDatasets", "downloadDataset", "listFollowers",
+    "searchModels", "getModel", "listDatasets", "downloadDataset", "listFollowers", "explainRun",
 }  # fmt: skip
 WORKING: Final = {
     "submitJob", "cancelJob", "cancelRun", "registerModel", "uploadModel", "updateModel", "registerDataset",
     "uploadDataset",
 }  # fmt: skip
-ADMINISTERING: Final = {"deleteModel", "addToken", "listTokens", "revokeToken"}
+ADMINISTERING: Final = {
+    "deleteModel", "addToken", "listTokens", "revokeToken", "cordonFollower", "uncordonFollower", "getScheduling",
+    "setScheduling",
+}  # fmt: skip
 FOLLOWING: Final = {
     "registerFollower", "heartbeatFollower", "claimRun", "renewLease", "reportProgress", "uploadArtifact",
     "deliverResult", "fetchBlob",

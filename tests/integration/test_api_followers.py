@@ -166,4 +166,6 @@ async def test_metrics_show_the_queue_and_the_followers(api: Api, follower: http
     assert 'inferbench_followers{alive="true"} 1.0' in text
     predicted = next(line for line in text.splitlines() if line.startswith("inferbench_queue_predicted_seconds "))
     assert float(predicted.split()[1]) >= 1.0
+    assert 'inferbench_queue_depth{priority="normal",team="vision"} 1.0' in text
+    assert "inferbench_lease_expiries_total 0.0" in text
     assert 'route="claimRun",status="200"' in text

@@ -51,6 +51,18 @@ async def register_follower(desk: DeskParts, caller: Caller, registration: Named
     return await desk.followers.register(registration)
 
 
+@router.post("/{name}/cordon", name="cordonFollower")
+async def cordon_follower(desk: DeskParts, name: NamePath) -> FollowerView:
+    """Give it nothing new; what it runs, it finishes. It is drained once ``running`` is empty."""
+    return await desk.followers.cordon(name, cordoned=True)
+
+
+@router.post("/{name}/uncordon", name="uncordonFollower")
+async def uncordon_follower(desk: DeskParts, name: NamePath) -> FollowerView:
+    """It gets work again."""
+    return await desk.followers.cordon(name, cordoned=False)
+
+
 @router.post("/{name}/heartbeat", name="heartbeatFollower", status_code=204, responses={409: {}})
 async def heartbeat_follower(desk: DeskParts, name: OwnName, beat: Heartbeat) -> None:
     """The follower is alive."""

@@ -7,6 +7,7 @@ from leader.api import files, sse
 from leader.api.context import DeskParts, LeaderParts
 from leader.api.guard import GuardedRoute
 from leader.api.parameters import Attempt, LastEventId, RunId
+from shared.wire.scheduling import ExplainView
 from shared.wire.views import RecordView, RunView
 
 router = APIRouter(prefix="/api/v1/runs/{run_id}", route_class=GuardedRoute, tags=["runs"])
@@ -16,6 +17,12 @@ router = APIRouter(prefix="/api/v1/runs/{run_id}", route_class=GuardedRoute, tag
 async def get_run(desk: DeskParts, run_id: RunId) -> RunView:
     """A run as it stands."""
     return await desk.reads.run(run_id)
+
+
+@router.get("/explain", name="explainRun")
+async def explain_run(desk: DeskParts, run_id: RunId) -> ExplainView:
+    """Why the run stands where it stands: its rank, what it waits for, when it should start and end."""
+    return await desk.explainer.explain(run_id)
 
 
 @router.post("/cancel", name="cancelRun", responses={409: {}})

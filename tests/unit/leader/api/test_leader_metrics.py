@@ -1,8 +1,14 @@
 """Prometheus metrics, read back with Prometheus' own parser."""
 
-from prometheus_client.parser import text_string_to_metric_families
+from dataclasses import replace
 
+from prometheus_client.parser import text_string_to_metric_families
+from support.stored_runs import run
+
+from leader.api.scrape import MOST_TEAMS, OTHERS, fewer_teams, largest, quantiles
+from leader.manage.requeues import Requeues
 from leader.metrics import RequestMetrics, StateSnapshot
+from shared.jobs.lifecycle import Cause, RunState, RunStatus
 
 STATE = StateSnapshot(
     runs={"queued": 3, "running": 1},
@@ -33,6 +39,53 @@ def test_state_is_what_it_is_at_the_scrape() -> None:
     assert found["inferbench_followers", (("alive", "false"),)] == 1
     assert found["inferbench_bell_failures_total", ()] == 7
     assert found["inferbench_background_deaths_total", (("loop", "queue"),)] == 0
+
+
+def test_scheduling_is_told_by_team_class_and_cause() -> None:
+    """Depth, the oldest, what was taken back, what teams used, how predictions did."""
+    state = replace(
+        STATE,
+        depth={("vision", "high"): 2, ("speech", "low"): 5},
+        oldest_queued_s=61.5,
+        requeues={"lease-expired": 3, "disk-full": 1},
+        team_use_s={"vision": 120.0},
+        prediction_ratios={"0.5": 0.9},
+    )
+    found = values(RequestMetrics().render(state))
+    assert found["inferbench_queue_depth", (("priority", "high"), ("team", "vision"))] == 2
+    assert found["inferbench_queue_depth", (("priority", "low"), ("team", "speech"))] == 5
+    assert found["inferbench_queue_oldest_seconds", ()] == 61.5
+    assert found["inferbench_requeues_total", (("cause", "disk-full"),)] == 1
+    assert found["inferbench_lease_expiries_total", ()] == 3
+    assert found["inferbench_team_use_seconds", (("team", "vision"),)] == 120.0
+    assert found["inferbench_prediction_ratio", (("quantile", "0.5"),)] == 0.9
+
+
+def test_a_crowd_of_teams_makes_few_series() -> None:
+    """Names are users' to choose: the largest keep theirs, the rest share one, and nothing is lost."""
+    depth = {(f"team-{number}", priority): number for number in range(1, 200) for priority in ("low", "high")}
+    found = fewer_teams(depth)
+    assert sum(found.values()) == sum(depth.values())
+    assert {team for team, _ in found} == {OTHERS, *(f"team-{number}" for number in range(150, 200))}
+    assert set(largest({f"team-{number}": float(number) for number in range(200)})) == {
+        f"team-{number}" for number in range(200 - MOST_TEAMS, 200)
+    }
+
+
+def test_prediction_ratios_are_nearest_ranks() -> None:
+    """Of 1 to 10; none where nothing has ended."""
+    assert quantiles([float(number) for number in range(10, 0, -1)]) == {"0.1": 1.0, "0.5": 5.0, "0.9": 9.0}
+    assert quantiles([]) == {}
+
+
+async def test_attempts_that_are_taken_back_are_counted_by_cause() -> None:
+    """A requeue and the last one, which loses the run; a cancel and a first queueing are none."""
+    counted, status = Requeues(), RunStatus(cause=Cause.LEASE_EXPIRED)
+    await counted.watch(run(status=status))
+    await counted.watch(run(status=status.model_copy(update={"state": RunState.LOST})))
+    await counted.watch(run())
+    await counted.watch(run(status=RunStatus(state=RunState.CANCELLED, cause=Cause.CANCELLED_BY_USER)))
+    assert counted.by_cause == {"lease-expired": 2}
 
 
 def test_requests_are_counted_by_route_and_status() -> None:

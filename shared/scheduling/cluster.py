@@ -1,0 +1,171 @@
+"""Followers in virtual time: runs arrive, the live policy places them, they end, followers die and come back.
+
+The simulator and the forecast of a waiting run's start drive this; it decides nothing itself.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from shared.scheduling.backlog import Backlog, Queued, SlotKey
+from shared.scheduling.decide import Decision, decide
+from shared.scheduling.policy import SchedulingPolicy
+from shared.scheduling.snapshot import UNUSED, Fits, Occupant, Quota, SlotState, Snapshot, TeamUse
+
+REQUEUE_S: Final = 20.0
+"""Seconds from a follower's death to its run being queued again: about what a lease and its grace take."""
+
+_ARRIVES, _ENDS, _DIES, _RETURNS = range(4)
+
+
+class _Event(NamedTuple):
+    at_s: float
+    n: int  # in order of being foreseen: decides between events of one moment
+    kind: int
+    subject: Queued | SlotKey
+    start: int = 0  # which start of the slot is meant: an end that a death has overtaken means none
+
+
+class Ended(NamedTuple):
+    """One run's way through the cluster."""
+
+    run_id: str
+    started_s: float  # of the attempt that ended it
+    ended_s: float
+
+
+@dataclass
+class Cluster:
+    """Slots, queue and clock. ``true_s`` says how long a run really takes; the policy sees predictions only."""
+
+    policy: SchedulingPolicy
+    slots: dict[SlotKey, SlotState]
+    fits: Fits
+    true_s: Mapping[str, float]
+    backlog: Backlog = field(default_factory=Backlog)
+    use: dict[str, TeamUse] = field(default_factory=dict)
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    now_s: float = 0.0
+    bound_so_far: int = 0
+    idle_while_waiting_s: float = 0.0  # slot-seconds
+    wasted_s: float = 0.0  # slot-seconds of attempts that a death cut off
+    _events: list[_Event] = field(default_factory=list)
+    _n: int = 0
+    _down: dict[SlotKey, SlotState] = field(default_factory=dict)
+    _runs: dict[SlotKey, Queued] = field(default_factory=dict)
+    _starts: dict[SlotKey, int] = field(default_factory=dict)
+    _idle: int = 0
+
+    def arrive(self, run: Queued, at_s: float) -> None:
+        """The run will be queued at ``at_s``."""
+        self._foresee(at_s, _ARRIVES, run)
+
+    def die(self, key: SlotKey, at_s: float, returns_s: float) -> None:
+        """The slot's follower will be gone from ``at_s`` to ``returns_s``."""
+        self._foresee(at_s, _DIES, key)
+        self._foresee(returns_s, _RETURNS, key)
+
+    def hold(self, slot: SlotState, rest_s: float) -> None:
+        """The slot is busy already, for ``rest_s`` more."""
+        self.slots[slot.key] = slot
+        self._foresee(self.now_s + rest_s, _ENDS, slot.key)
+
+    def snapshot(self) -> Snapshot:
+        """What the policy sees."""
+        return Snapshot(
+            now_s=self.now_s,
+            backlog=self.backlog,
+            slots=list(self.slots.values()),
+            use=self.use,
+            quotas=self.quotas,
+            fits=self.fits,
+            bound_so_far=self.bound_so_far,
+        )
+
+    def advance(self) -> list[Ended] | None:
+        """On to the next moment at which something happens; what ended then, None where nothing is to come."""
+        if not self._events:
+            return None
+        at_s = self._events[0].at_s
+        self.idle_while_waiting_s += self._idle * (at_s - self.now_s)
+        self.now_s = at_s
+        ended: list[Ended] = []
+        while self._events and self._events[0].at_s == at_s:
+            ended += self._happen(heappop(self._events))
+        return ended
+
+    def settle(self) -> list[Ended]:
+        """Places what can be placed now; the placed runs, with the ends that they will have if nothing dies."""
+        started = self._apply(decide(self.snapshot(), self.policy))
+        self._idle = self._idle_with_work()
+        return started
+
+    def _apply(self, decision: Decision) -> list[Ended]:
+        for binding in decision.bindings:
+            self.backlog.bind(binding.run_id, binding.slot)
+        self.bound_so_far += len(decision.bindings)
+        return [self._start(self.backlog.remove(p.run_id), p.slot) for p in decision.placements]
+
+    def _start(self, run: Queued, key: SlotKey) -> Ended:
+        slot = self.slots[key]
+        true_s, predicted_s = self.true_s[run.run_id], run.predicted_s
+        if run.affinity in slot.warm and not run.cold_start_measured:
+            true_s, predicted_s = max(true_s - run.setup_s, 0.0), max(predicted_s - run.setup_s, 0.0)
+        occupant = Occupant(
+            run_id=run.run_id, team=run.team, started_s=self.now_s, predicted_end_s=self.now_s + predicted_s
+        )
+        warm = frozenset({run.affinity}) if run.affinity else slot.warm
+        self.slots[key] = replace(slot, occupant=occupant, warm=warm)
+        self._runs[key] = run
+        self._starts[key] = self._starts.get(key, 0) + 1
+        self._foresee(self.now_s + true_s, _ENDS, key, self._starts[key])
+        return Ended(run.run_id, self.now_s, self.now_s + true_s)
+
+    def _happen(self, event: _Event) -> Iterable[Ended]:
+        subject = event.subject
+        if isinstance(subject, Queued):
+            self.backlog.add(subject)
+        elif event.kind == _ENDS and event.start == self._starts.get(subject, 0) and subject in self.slots:
+            return self._end(subject)
+        elif event.kind == _DIES and subject in self.slots:
+            self._die(subject)
+        elif event.kind == _RETURNS and subject in self._down:
+            self.slots[subject] = self._down.pop(subject)
+        return ()
+
+    def _end(self, key: SlotKey) -> list[Ended]:
+        slot = self.slots[key]
+        if slot.occupant is None:
+            return []
+        self._runs.pop(key, None)
+        self.slots[key] = replace(slot, occupant=None)
+        run = slot.occupant
+        used = self.use.get(run.team, UNUSED)
+        self.use[run.team] = used.plus(self.now_s - run.started_s, self.now_s, self.policy.half_life_s)
+        return [Ended(run.run_id, run.started_s, self.now_s)]
+
+    def _die(self, key: SlotKey) -> None:
+        """What ran there is queued again, with the age that it had."""
+        slot = self.slots.pop(key)
+        self._down[key] = replace(slot, occupant=None, warm=frozenset())
+        self._starts[key] = self._starts.get(key, 0) + 1
+        run = self._runs.pop(key, None)
+        if run is not None and slot.occupant is not None:
+            self.wasted_s += self.now_s - slot.occupant.started_s
+            self._foresee(self.now_s + REQUEUE_S, _ARRIVES, replace(run, bound_to=None))
+
+    def _idle_with_work(self) -> int:
+        """Slots that stand idle though a run waits that they could do: what binding early costs."""
+        free = [slot for slot in self.slots.values() if slot.occupant is None and slot.accepts]
+        if not free or not len(self.backlog):
+            return 0
+        counts = np.bincount(self.backlog.rows().needs)
+        able = [sum(self.fits(needs, slot) for slot in free) for needs in self.backlog.needs.things]
+        return min(len(free), sum(min(int(count), slots) for count, slots in zip(counts, able, strict=False)))
+
+    def _foresee(self, at_s: float, kind: int, subject: Queued | SlotKey, start: int = 0) -> None:
+        self._n += 1
+        heappush(self._events, _Event(at_s, self._n, kind, subject, start))
