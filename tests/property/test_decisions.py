@@ -4,7 +4,7 @@ from math import floor, inf
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.queues import busy, key, queued, same_device, slot, snapshot
+from support.queued_runs import busy, key, queued, same_device, slot, snapshot
 
 from shared.scheduling.backlog import Backlog, Queued, SlotKey
 from shared.scheduling.decide import decide, next_for

@@ -1,79 +1,95 @@
-"""Queues and slots for scheduling tests: small, readable, and of one device class unless said otherwise."""
+"""Runs against queues in virtual time, as the columns and the plan that a sender would have left. Truth for law tests.
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import inf
-from typing import Final
+Nothing of the product decides anything here; it only gives the columns their names.
+"""
 
-from shared.scheduling.backlog import Backlog, Queued, SlotKey
-from shared.scheduling.needs import Need, Needs
-from shared.scheduling.snapshot import Occupant, Quota, SlotState, Snapshot, TeamUse
-from shared.wire.identity import Slot
+from collections.abc import Callable
+from dataclasses import dataclass
 
-DEVICE: Final = "service.device"
+import numpy as np
+import numpy.typing as npt
+from support.samples import ORIGIN_NS
+from support.virtual_server import responses
+
+from shared.measure.columns import COLUMNS, ERROR_KINDS, NOT_AVAILABLE, Columns
+from shared.measure.manifest import Circumstances
+from shared.workload.plan import Plan
+
+Seconds = npt.NDArray[np.float64]
+Services = Callable[[np.random.Generator, int], Seconds]
+"""Service times of a mean of one."""
 
 
-def needs(device: str = "cpu") -> Needs:
-    """A run that needs nothing but a device class."""
-    return (Need(DEVICE, device),)
+def exponential(draw: np.random.Generator, n: int) -> Seconds:
+    """M/M/1: coefficient of variation 1."""
+    return draw.exponential(1.0, n)
 
 
-def queued(
-    run_id: str,
-    predicted_s: float,
-    submitted_s: float = 0.0,
-    *,
-    team: str = "a",
-    priority: str = "normal",
-    device: str = "cpu",
-    deadline_s: float = inf,
-    p90_s: float | None = None,
-    affinity: str = "",
-    setup_s: float = 0.0,
-    cold: bool = False,
-    bound_to: SlotKey | None = None,
-) -> Queued:
-    """A waiting run."""
-    return Queued(
-        run_id=run_id, team=team, predicted_s=predicted_s, predicted_p90_s=p90_s, submitted_s=submitted_s,
-        priority=priority, needs=needs(device), deadline_s=deadline_s, affinity=affinity, setup_s=setup_s,
-        cold_start_measured=cold, bound_to=bound_to,
+def deterministic(_: np.random.Generator, n: int) -> Seconds:
+    """M/D/1: all alike."""
+    return np.ones(n)
+
+
+def log_normal(draw: np.random.Generator, n: int) -> Seconds:
+    """M/G/1 with a squared coefficient of variation of 2."""
+    sigma = np.sqrt(np.log(3.0))
+    return draw.lognormal(-(sigma**2) / 2, sigma, n)
+
+
+SERVICES: dict[str, Services] = {"M/M/1": exponential, "M/D/1": deterministic, "M/G/1": log_normal}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run leaves for its analysis."""
+
+    columns: Columns
+    plan: Plan
+    circumstances: Circumstances
+
+
+def queue_run(
+    seed: int, services: Services, *, utilisation: float, requests: int, rate: float = 100.0, warmup_s: float = 2.0
+) -> Run:
+    """Poisson arrivals at a server that was idle before; about ``requests`` of them fall into the window."""
+    draw = np.random.default_rng(seed)
+    end_s = warmup_s + requests / rate
+    due_s = arrivals(draw, rate, end_s)
+    return run_of(due_s, responses(due_s, services(draw, len(due_s)) * utilisation / rate), warmup_s, end_s, rate=rate)
+
+
+def arrivals(draw: np.random.Generator, rate: float, end_s: float) -> Seconds:
+    """A Poisson process over [0, end_s)."""
+    due_s = np.cumsum(draw.exponential(1 / rate, int(rate * end_s + 8 * np.sqrt(rate * end_s)) + 16))
+    return due_s[due_s < end_s]
+
+
+def run_of(
+    due_s: Seconds, latency_s: Seconds, warmup_s: float, end_s: float, *, pattern: str = "poisson",
+    rate: float | None = None, concurrency: int | None = None, failed: npt.NDArray[np.bool_] | None = None,
+) -> Run:  # fmt: skip
+    """Every request taken up when it was due, and ready after its latency; failures give up after theirs."""
+    due_ns = np.rint(np.asarray(due_s) * 1e9).astype(np.int64)
+    done_ns = due_ns + np.maximum(np.rint(np.asarray(latency_s) * 1e9).astype(np.int64), 1)
+    plan = Plan(
+        pattern=pattern, seed=1, warmup_ns=round(warmup_s * 1e9), duration_ns=round((end_s - warmup_s) * 1e9),
+        due_ns=due_ns if concurrency is None else np.zeros(0, dtype=np.int64),
+        payload=np.zeros(len(due_ns), dtype=np.int32), rate_rps=rate, concurrency=concurrency,
     )  # fmt: skip
+    columns = _columns(due_ns + ORIGIN_NS, done_ns + ORIGIN_NS)
+    if failed is not None:
+        columns["error"][failed] = ERROR_KINDS.index("timeout")
+        columns["last_byte_ns"][failed] = NOT_AVAILABLE
+    return Run(columns, plan, Circumstances(origin_ns=ORIGIN_NS, max_in_flight=1))
 
 
-def key(name: str) -> SlotKey:
-    """The only slot of a follower."""
-    return SlotKey(name, "0")
-
-
-def slot(
-    name: str, *, device: str = "cpu", busy: Occupant | None = None, warm: Sequence[str] = (), accepts: bool = True
-) -> SlotState:
-    """A follower with one slot."""
-    hardware = Slot(name="0", device=device, server_cores=(), client_cores=())
-    return SlotState(key=key(name), slot=hardware, occupant=busy, warm=frozenset(warm), accepts=accepts)
-
-
-def busy(team: str, ends_s: float, *, started_s: float = 0.0, run_id: str = "running") -> Occupant:
-    """A run that holds a slot."""
-    return Occupant(run_id=run_id, team=team, started_s=started_s, predicted_end_s=ends_s)
-
-
-def same_device(needs: Needs, slot: SlotState) -> bool:
-    """Whether the slot has the device class."""
-    return slot.slot is not None and needs == (Need(DEVICE, slot.slot.device),)
-
-
-def snapshot(
-    runs: Iterable[Queued],
-    slots: Sequence[SlotState],
-    *,
-    now_s: float = 0.0,
-    use: Mapping[str, TeamUse] | None = None,
-    quotas: Mapping[str, Quota] | None = None,
-    bound_so_far: int = 0,
-) -> Snapshot:
-    """One moment."""
-    return Snapshot(
-        now_s=now_s, backlog=Backlog.of(runs), slots=slots, use=use or {}, quotas=quotas or {}, fits=same_device,
-        bound_so_far=bound_so_far,
-    )  # fmt: skip
+def _columns(due_ns: npt.NDArray[np.int64], done_ns: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
+    columns = {name: np.zeros(len(due_ns), dtype=kind) for name, kind in COLUMNS.items()}
+    for name in ("due_ns", "start_ns", "send_start_ns", "send_end_ns"):
+        columns[name] = due_ns.copy()
+    for name in ("first_byte_ns", "last_byte_ns", "done_ns"):
+        columns[name] = done_ns.copy()
+    columns["server_inference_ns"] = done_ns - due_ns
+    columns["wire_ns"] = np.full(len(due_ns), NOT_AVAILABLE)
+    columns["batch_size"] = np.ones(len(due_ns), dtype=np.int32)
+    return columns

@@ -1,7 +1,7 @@
 """Followers in virtual time, event by event: ends, deaths, warm slots, use."""
 
 import pytest
-from support.queues import busy, key, queued, same_device, slot
+from support.queued_runs import busy, key, queued, same_device, slot
 
 from shared.scheduling.cluster import REQUEUE_S, Cluster, Ended
 from shared.scheduling.policy import SchedulingPolicy, policy_named

@@ -1,7 +1,7 @@
 """Which run each slot takes: worked by hand for every order and placement."""
 
 import pytest
-from support.queues import busy, key, queued, slot, snapshot
+from support.queued_runs import busy, key, queued, slot, snapshot
 
 from shared.errors import Conflict, InvalidInput
 from shared.scheduling.backlog import Backlog, Queued

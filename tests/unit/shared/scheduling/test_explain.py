@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from support.followers import CPU_FOLLOWER, CPU_SLOT, run_spec
-from support.queues import busy, key, queued, same_device, slot, snapshot
+from support.queued_runs import busy, key, queued, same_device, slot, snapshot
 
 from shared.errors import NotFound
 from shared.scheduling.backlog import Backlog
