@@ -25,8 +25,12 @@ MOST_LOST: Final = 0.2
 hypervisor alone was seen to take 4 to 6 %, in pieces of half a millisecond that no steal time tells of."""
 
 SHORTEST_NS: Final = 100_000
-LONGEST_NS: Final = 400_000
-"""Bounds of the polling before a due time: a quiet moment must not promise too much, nor a bad one burn too much."""
+"""Where less than this is left between requests, polling is of no use."""
+
+USUAL_NS: Final = 300_000
+LONGEST_NS: Final = 500_000
+"""Bounds of the polling before a due time, where the gaps leave room: a core that idles for longer than the check's
+waits sleeps deeper (200 us to wake was seen after 20 ms), and a bad moment must not burn too much."""
 
 _MARGIN: Final = 1.25  # over the longest overshoot seen
 _WAITS: Final = 20
@@ -84,7 +88,7 @@ def decide_spin(plan: Plan, check: CoreCheck) -> Spin:
         return Spin(0, f"others took {check.lost_share:.0%} of the core, so waiting does not poll")
     seen_ns = max(check.overshoots_ns)
     woke = f"the timer woke up to {seen_ns / 1e3:.0f} us late"
-    spin_ns = min(max(round(seen_ns * _MARGIN), SHORTEST_NS), LONGEST_NS)
+    spin_ns = min(max(round(seen_ns * _MARGIN), USUAL_NS), LONGEST_NS)
     while burnt_share(plan, spin_ns) > MOST_BURNT:
         spin_ns = spin_ns * 3 // 4
         if spin_ns < SHORTEST_NS:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from support.samples import MS, closed_plan, open_plan
 
-from follower.load.spin import LONGEST_NS, MOST_BURNT, SHORTEST_NS, CoreCheck, burnt_share, check_core, decide_spin
+from follower.load.spin import LONGEST_NS, MOST_BURNT, USUAL_NS, CoreCheck, burnt_share, check_core, decide_spin
 from follower.load.waiter import Waiter
 from shared.workload.plan import Plan
 
-FREE = CoreCheck(overshoots_ns=[60_000, 80_000, 200_000], lost_share=0.01)
+FREE = CoreCheck(overshoots_ns=[60_000, 80_000, 320_000], lost_share=0.01)
 
 
 def constant(gap_ms: float, *, duration_ms: float = 100) -> Plan:
@@ -18,14 +18,14 @@ def constant(gap_ms: float, *, duration_ms: float = 100) -> Plan:
 
 
 def test_polling_begins_a_quarter_earlier_than_the_latest_wake_that_was_seen() -> None:
-    """250 us for 200 us."""
+    """400 us for 320 us."""
     spin = decide_spin(constant(2), FREE)
-    assert spin.before_ns == 250_000
-    assert "polls the last 250 us" in spin.reason
-    assert "200 us late" in spin.reason
+    assert spin.before_ns == 400_000
+    assert "polls the last 400 us" in spin.reason
+    assert "320 us late" in spin.reason
 
 
-@pytest.mark.parametrize(("overshoot_ns", "spin_ns"), [(1_000, SHORTEST_NS), (9_000_000, LONGEST_NS)])
+@pytest.mark.parametrize(("overshoot_ns", "spin_ns"), [(1_000, USUAL_NS), (9_000_000, LONGEST_NS)])
 def test_polling_has_its_bounds(overshoot_ns: int, spin_ns: int) -> None:
     """Neither a lucky nor an unlucky measurement decides alone."""
     check = CoreCheck(overshoots_ns=[overshoot_ns], lost_share=0.0)
@@ -41,8 +41,8 @@ def test_a_core_that_others_use_is_not_polled_on() -> None:
 
 def test_dense_plans_are_polled_for_less_and_then_not_at_all() -> None:
     """At most a third of the core burns, whatever the rate."""
-    assert decide_spin(constant(1), FREE).before_ns == 250_000
-    assert decide_spin(constant(0.5), FREE).before_ns == 140_625
+    assert decide_spin(constant(1), FREE).before_ns == 300_000
+    assert decide_spin(constant(0.5), FREE).before_ns == 126_562
     none = decide_spin(constant(0.2), FREE)
     assert none.before_ns == 0
     assert "too close" in none.reason
