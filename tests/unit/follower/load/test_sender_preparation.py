@@ -41,7 +41,7 @@ def test_the_sender_polls_only_where_a_core_is_its_own(monkeypatch: pytest.Monke
     """A core that the service may need is never burnt, nor is any for a plan without due times."""
     monkeypatch.setattr(sender, "check_core", lambda _: CoreCheck(overshoots_ns=[200_000], lost_share=0))
     with Waiter() as waiter:
-        assert choose_spin(load_request(SLOW), waiter).before_ns == 250_000
+        assert choose_spin(load_request(SLOW), waiter).before_ns == 300_000
         shared = choose_spin(load_request(SLOW, own_core=False), waiter)
         assert shared.before_ns == 0
         assert "not its own" in shared.reason
