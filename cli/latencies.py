@@ -14,7 +14,7 @@ WORTH_A_PICTURE: Final = 0.1
 """Relative difference of response and service latency from which it is drawn."""
 
 _BAR: Final = 40
-_LINES: Final = 2
+_LINES: Final = 3
 
 
 def response_lines(latency: LatencySummary, columns: int) -> list[str]:
@@ -56,7 +56,8 @@ def _uncertified(latency: LatencySummary) -> list[str]:
     if len(names) == len(latency.percentiles) and len(reasons) == 1:
         return [f"no percentile ({reasons.pop()})"]
     needed = "/".join(str(samples_needed(PERCENTILES[name])) for name in names)
-    worth = "/".join(dict.fromkeys(str(_worth(latency, name)) for name in names))
+    worths = sorted(_worth(latency, name) for name in names)
+    worth = "-".join(dict.fromkeys((str(worths[0]), str(worths[-1]))))
     return [f"{'/'.join(names)} not certified (n_eff {worth} of {needed})"]
 
 

@@ -72,10 +72,10 @@ def test_nothing_is_drawn_of_what_is_alike_or_unknown() -> None:
     assert not list(latency_picture(latency(None, n=0), latency(10.0)))
 
 
-def test_values_are_packed_whole_into_two_lines() -> None:
+def test_values_are_packed_whole_into_three_lines() -> None:
     """Long numbers never break inside a phrase."""
     wide = latency(123456.0, n=1_000_000)
     lines = response_lines(wide, COLUMNS)
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert all(f"p{name}" not in lines[0][-4:] for name in (50, 90, 95, 99))
     assert percentile(1.0).certified
