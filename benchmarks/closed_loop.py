@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from support.sending import PATHS, target_of
+
 from benchmarks import h2load, wrk
 from benchmarks.cores import SERVER, on_client
 from benchmarks.figure import Figure
-from benchmarks.loading import PATHS, TENSOR, load, target_of
+from benchmarks.loading import TENSOR, load
 from benchmarks.rounds import difference, interleaved, ratio, told
 from follower.load.dialects import DIALECTS
 from follower.load.infer_message import PREFIX_BYTES

@@ -21,11 +21,9 @@ from shared.measure.analyze import Measurement, analyze
 from shared.measure.columns import Columns
 from shared.measure.manifest import Circumstances
 from shared.measure.windows import succeeded, window_of
-from shared.testing.golden_server import GoldenServer
 from shared.workload.arrivals import make_plan
 from shared.workload.plan import Plan
 
-PATHS: Final = {"http": "/v2/models/golden/infer", "grpc": "/inference.GRPCInferenceService/ModelInfer"}
 TENSOR: Final = InputTensor(name="x", datatype="FP32", array=np.zeros((1, 64), dtype=np.float32))
 _WORKLOAD: Final[TypeAdapter[WorkloadSpec]] = TypeAdapter(WorkloadSpec)
 
@@ -74,17 +72,6 @@ class Ran:
         if not ok.all():
             raise RuntimeError(f"{np.count_nonzero(~ok)} requests failed")
         return float(np.count_nonzero(window.holds(columns["done_ns"])) / window.duration_s)
-
-
-def target_of(server: GoldenServer) -> Target:
-    """Where a golden server takes requests."""
-    return Target(
-        host=server.host,
-        port=server.port,
-        path=PATHS[server.protocol],
-        protocol=server.protocol,
-        model_name="golden" if server.protocol == "grpc" else "",
-    )
 
 
 def load(

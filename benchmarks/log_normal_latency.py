@@ -7,10 +7,11 @@ from statistics import NormalDist
 from typing import Final
 
 import numpy as np
+from support.sending import target_of
 
 from benchmarks.cores import SERVER
 from benchmarks.figure import Figure
-from benchmarks.loading import load, target_of
+from benchmarks.loading import load
 from shared.jobs.workload import PoissonWorkload
 from shared.measure.latency import summarize
 from shared.measure.record import PERCENTILES

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+from support.sending import target_of
 
 from benchmarks.cores import HAS_TWO, SERVER
 from benchmarks.figure import Figure
-from benchmarks.loading import Ran, load, target_of
+from benchmarks.loading import Ran, load
 from shared.testing.behaviour import NULL
 from shared.testing.golden_server import golden_server
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+from support.sending import target_of
 
 from benchmarks.cores import SERVER
 from benchmarks.figure import Figure
-from benchmarks.loading import load, target_of
+from benchmarks.loading import load
 from shared.testing.behaviour import limited, stalling
 from shared.testing.golden_server import golden_server
 

@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from follower.load.live import LiveTables
-from follower.load.merge import merge_rows, most_in_flight
+from follower.load.merge import merge_rows
 from follower.load.outcome import WorkerOutcome, merge_answers
 from follower.load.protocol import LiveRows, LoadOutcome, LoadRequest, SenderFailed
 from follower.load.sender_process import SenderProcess
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
+from shared.measure.little import most_in_flight
 from shared.workload.slices import busy_workers, slice_of
 
 START_DELAY_NS: Final = 50_000_000

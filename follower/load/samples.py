@@ -7,7 +7,7 @@ those of a sender that was killed.
 import mmap
 import os
 import struct
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -92,8 +92,3 @@ class WrittenRows:
         present = np.flatnonzero(rows["written"])
         count = len(present)
         return rows[:count] if count == 0 or present[-1] == count - 1 else rows[present]
-
-
-def columns_of(rows: npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any]]:
-    """Rows of RECORD as columns of their own, each of shape (n,), with the types of COLUMNS."""
-    return {name: np.ascontiguousarray(rows[name]) for name in COLUMNS}

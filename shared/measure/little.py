@@ -5,7 +5,9 @@ together spent inside it. The left side is counted by the sender as requests com
 over the columns' stamps; a row lost, doubled or mis-stamped makes them differ.
 """
 
-from shared.measure.columns import Columns
+import numpy as np
+
+from shared.measure.columns import NOT_AVAILABLE, Columns
 from shared.measure.windows import Window, time_inside_ns
 
 
@@ -21,3 +23,17 @@ def little_error(columns: Columns, window: Window, counted: float) -> float:
     by_stamps = mean_in_flight(columns, window)
     largest = max(by_stamps, counted)
     return abs(by_stamps - counted) / largest if largest > 0 else 0.0
+
+
+def most_in_flight(columns: Columns) -> int:
+    """The largest number of requests that had been taken up and had not ended, at any moment.
+
+    One that ends in the very nanosecond in which another is taken up makes room for it.
+    """
+    taken = columns["start_ns"] != NOT_AVAILABLE
+    starts_ns = np.sort(columns["start_ns"][taken])
+    ends_ns = np.sort(columns["done_ns"][taken])
+    if not len(starts_ns):
+        return 0
+    ended = np.searchsorted(ends_ns, starts_ns, side="right")
+    return max(1, int((np.arange(1, len(starts_ns) + 1) - ended).max()))

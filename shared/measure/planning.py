@@ -10,11 +10,7 @@ from bisect import bisect_left
 from statistics import NormalDist
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from shared.measure.independence import BATCHES
-from shared.measure.sampling_error import percentile_estimate
 from shared.measure.t_quantile import student_quantile
 
 ALPHA: Final = 0.005
@@ -60,11 +56,6 @@ def runs_needed(run_deviation: float, difference: float, *, alpha: float = ALPHA
     if not finds(MOST_RUNS):
         return None
     return 2 + bisect_left(range(2, MOST_RUNS + 1), True, key=finds)
-
-
-def pilot_deviation(durations_ns: npt.NDArray[np.int64], q: float) -> float | None:
-    """The unit deviation at the q-quantile of a pilot run, in the order of its due times; None: it is too short."""
-    return percentile_estimate(durations_ns, q).unit_deviation
 
 
 def lognormal_deviation(sigma: float, q: float) -> float:

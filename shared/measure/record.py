@@ -173,10 +173,6 @@ class Verdict(Part):
     in_flight_slope_p: float | None = None
     lag1: float | None = None  # autocorrelation of neighbouring latencies
 
-    @property
-    def is_clean(self) -> bool:
-        return self.kind == "stable" and not self.reasons
-
 
 class SloCheck(Part):
     """One limit of the job against what was measured. ``met`` is None where the sample is too small to tell."""

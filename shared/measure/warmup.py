@@ -21,6 +21,7 @@ import numpy as np
 from shared.measure.batches import counts, means
 from shared.measure.columns import Columns
 from shared.measure.latency import response_ns
+from shared.measure.little import most_in_flight
 from shared.measure.trend import shift_p
 from shared.measure.windows import Window, due_in, is_steady, succeeded, window_of
 from shared.workload.plan import Plan
@@ -75,12 +76,8 @@ def _warm_by_count(columns: Columns, plan: Plan, planned: Window) -> int:
 
 def _most_in_flight(columns: Columns, until_ns: int) -> int:
     """Most requests in flight at once before a moment."""
-    early = (columns["start_ns"] >= 0) & (columns["start_ns"] < until_ns)
-    if not early.any():
-        return 0
-    started_ns, ended_ns = np.sort(columns["start_ns"][early]), np.sort(columns["done_ns"][early])
-    in_flight = np.arange(1, len(started_ns) + 1) - np.searchsorted(ended_ns, started_ns, side="right")
-    return int(in_flight.max())
+    early = columns["start_ns"] < until_ns
+    return most_in_flight({name: columns[name][early] for name in ("start_ns", "done_ns")})
 
 
 def _without_drift(columns: Columns, planned: Window, counted: Window) -> WarmUp:

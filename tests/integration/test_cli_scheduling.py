@@ -1,17 +1,15 @@
 """The queue from the command line, against a leader that does as it is told."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.records import NOON, RUN_ID
-from support.scripted_leader import ScriptedLeader, scripted_leader, token_file
+from support.scripted_leader import ScriptedLeader
 from support.stored_runs import registration
+from support.typed_commands import Inferbench
 
 from cli.commands.scheduling import apply
-from cli.main import run
 from cli.standing import drained, explain_lines, scheduling_lines
 from shared.errors import InvalidInput, NotFound
 from shared.jobs.lifecycle import RunState
@@ -30,22 +28,6 @@ EXPLAINED = ExplainView(
     words="2 before it", position=3, queued=9, starts_in=Eta(p50_s=65, p90_s=130), predicted=Eta(p50_s=20, p90_s=30),
     reasons=(ReasonView(name="class", value="normal", words="priority class normal"),),
 )  # fmt: skip
-
-Inferbench = Callable[..., int]
-
-
-@pytest.fixture
-def leader() -> Iterator[ScriptedLeader]:
-    """A leader that does as it is told."""
-    with scripted_leader() as running:
-        yield running
-
-
-@pytest.fixture
-def inferbench(leader: ScriptedLeader, tmp_path: Path) -> Inferbench:
-    """The command line in this process, connected."""
-    connection = ["--url", leader.url, "--token-file", str(token_file(tmp_path))]
-    return lambda *words: run([*connection, *words])
 
 
 def follower(*running: str, cordoned: bool = True) -> FollowerView:

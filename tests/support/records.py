@@ -169,3 +169,8 @@ def job_view(*runs: RunView, state: str = "succeeded", **changes: Any) -> JobVie
 def event_view(event_id: str, kind: str, message: str = "", at: datetime = NOON) -> EventView:
     """An event of the run ``RUN_ID``."""
     return EventView(id=event_id, run_id=RUN_ID, at=at, kind=kind, message=message)
+
+
+def is_clean(verdict: Verdict) -> bool:
+    """Stable, and nothing to be said against it."""
+    return verdict.kind == "stable" and not verdict.reasons

@@ -30,7 +30,7 @@ _SPEC: TypeAdapter[WorkloadSpec] = TypeAdapter(WorkloadSpec)
 _NO_OPS = PipelineSpec()
 NOWHERE = Target(host="127.0.0.1", port=1, path="/")  # refuses every connection
 _TENSOR = InputTensor(name="x", datatype="FP32", array=np.zeros((1, 64), dtype=np.float32))
-_PATHS = {"http": "/v2/models/golden/infer", "grpc": "/inference.GRPCInferenceService/ModelInfer"}
+PATHS = {"http": "/v2/models/golden/infer", "grpc": "/inference.GRPCInferenceService/ModelInfer"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def target_of(server: GoldenServer) -> Target:
     return Target(
         host=server.host,
         port=server.port,
-        path=_PATHS[server.protocol],
+        path=PATHS[server.protocol],
         protocol=server.protocol,
         model_name="golden" if server.protocol == "grpc" else "",
     )

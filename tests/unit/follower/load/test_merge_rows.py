@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from follower.load.merge import merge_rows, most_in_flight
+from follower.load.merge import merge_rows
 from follower.load.outcome import merge_answers
 from follower.load.samples import RECORD
 from shared.measure.columns import COLUMNS, NOT_AVAILABLE
+from shared.measure.little import most_in_flight
 
 
 def rows_of(worker: int, due_ns: list[int]) -> npt.NDArray[np.void]:

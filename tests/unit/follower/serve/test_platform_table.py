@@ -23,7 +23,7 @@ class Elsewhere:
         return None
 
     def start(self, request: ServeRequest) -> Service:
-        raise NotImplementedError
+        raise AssertionError(f"not installed, and started: {request}")
 
 
 INSTANCE = Elsewhere()

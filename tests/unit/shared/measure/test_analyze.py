@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from support.records import is_clean
 from support.samples import MS, ORIGIN_NS, Sent, answered, closed_plan, columns_of, failed, open_plan
 
 from shared.jobs.slo import RequestLimits, SloSpec
@@ -83,7 +84,7 @@ def test_a_closed_loop_run_is_stable_on_its_own_terms() -> None:
     requests = [answered(2.0 * i, 2.0) for i in range(1000) for _ in range(2)]
     plan = closed_plan(2, warmup_ms=1000, duration_ms=1000)
     result = analyze(columns_of(*requests), plan, circumstances(max_in_flight=2, mean_in_flight=2.0))
-    assert result.verdict.is_clean
+    assert is_clean(result.verdict)
     assert result.throughput_rps == 1000.0
     assert result.load.offered_rps is None
     without = analyze(columns_of(*requests), closed_plan(2, warmup_ms=0, duration_ms=2000), circumstances())
@@ -165,7 +166,7 @@ def test_a_client_near_its_ceiling_is_client_limited() -> None:
     busy = analyze(every_ten_ms(300), plan_of(300), circumstances(client=readings(0.9, 3)))
     assert busy.verdict.reasons[0].startswith("client-limited: the client used 90 % CPU of 1 core")
     shared_out = analyze(every_ten_ms(300), plan_of(300), circumstances(client=readings(0.9, 3), client_cores=2))
-    assert shared_out.verdict.is_clean
+    assert is_clean(shared_out.verdict)
 
 
 def test_use_of_host_and_devices_is_summed_over_the_measured_window() -> None:

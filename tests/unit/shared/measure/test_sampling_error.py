@@ -9,7 +9,7 @@ from support.virtual_server import poisson_arrivals, responses
 
 from shared.measure.independence import effective_n, effective_n_beyond, lag1
 from shared.measure.latency import FOR_EVER_NS
-from shared.measure.planning import lognormal_deviation, pilot_deviation, requests_needed, runs_needed
+from shared.measure.planning import lognormal_deviation, requests_needed, runs_needed
 from shared.measure.sampling_error import (
     Durations,
     least_effective_n,
@@ -145,7 +145,7 @@ def test_the_plan_grows_with_precision() -> None:
 
 def test_a_pilot_plans_as_the_known_law_does() -> None:
     """20 pilots of 10,000 requests give the unit deviation of the log-normal law, within 10 % on average."""
-    pilots = [pilot_deviation(lognormal(seed, 10_000), 0.9) or math.nan for seed in range(20)]
+    pilots = [percentile_estimate(lognormal(seed, 10_000), 0.9).unit_deviation or math.nan for seed in range(20)]
     assert np.mean(pilots) == pytest.approx(lognormal_deviation(0.5, 0.9), rel=0.1)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.records import is_clean
 
 from shared.measure.backlog import Overload
 from shared.measure.manifest import Calibration, HostLimits
@@ -49,7 +50,7 @@ def with_host(**fields: object) -> Evidence:
 def test_good_evidence_is_stable_without_reasons() -> None:
     """Nothing to say, and what was looked at is kept."""
     verdict = judge(GOOD)
-    assert verdict.is_clean
+    assert is_clean(verdict)
     assert verdict.kind == "stable"
     assert verdict.capacity_rps is None
     assert verdict.windows_spread == pytest.approx(0.0, abs=0.01)
@@ -88,7 +89,7 @@ def test_each_fault_gives_its_kind_with_its_numbers(evidence: Evidence, kind: st
     assert verdict.kind == kind
     assert len(verdict.reasons) == 1
     assert verdict.reasons[0].startswith(reason)
-    assert not verdict.is_clean
+    assert not is_clean(verdict)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_each_fault_gives_its_kind_with_its_numbers(evidence: Evidence, kind: st
 )
 def test_a_limit_itself_is_still_good_and_what_is_unknown_raises_no_alarm(evidence: Evidence) -> None:
     """Thresholds are inclusive; missing evidence is not evidence."""
-    assert judge(evidence).is_clean
+    assert is_clean(judge(evidence))
 
 
 def test_the_gravest_kind_wins_and_every_reason_is_told() -> None:
@@ -143,11 +144,11 @@ def test_a_declared_cap_is_no_fault_of_the_client() -> None:
     held = replace(with_load(sent_rps=50.0), cap_reached=8, lateness_share=0.9)
     assert judge(held).kind == "stable"
     assert len(judge(held).reasons) == 1
-    assert judge(replace(held, all_at_once=True)).is_clean
+    assert is_clean(judge(replace(held, all_at_once=True)))
 
 
 def test_one_request_may_fall_on_either_side_of_the_edge() -> None:
     """Nine of ten planned requests inside the window is the edge, not a slow sender; eight is."""
     small = replace(with_load(planned=10, sent_rps=0.9), window_s=10.0)
-    assert judge(small).is_clean
+    assert is_clean(judge(small))
     assert judge(replace(small, load=small.load.model_copy(update={"sent_rps": 0.8}))).kind == "client-limited"
