@@ -29,6 +29,7 @@ class Calls:
 
     client: LeaderClient
     registration: Registration
+    clock: Callable[[], int] = now_ns
 
     def register(self) -> Events:
         """Say who we are; what the leader finds wrong with that, time does not heal."""
@@ -58,7 +59,7 @@ class Calls:
     def claim(self, instruction: events.AskForWork) -> Events:
         """Ask for a run; the lease counts from before the question."""
         slot = instruction.slot
-        sent_at_ns = now_ns()
+        sent_at_ns = self.clock()
 
         def call() -> Events:
             try:
@@ -72,7 +73,7 @@ class Calls:
     def renew(self, instruction: events.RenewLease, lease_s: float) -> Events:
         """Ask for more time, and wait for the answer no longer than leaves room to ask again."""
         key = instruction.key
-        sent_at_ns = now_ns()
+        sent_at_ns = self.clock()
 
         def call() -> Events:
             request = LeaseCall(
