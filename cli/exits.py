@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import IntEnum
 
-from shared.jobs.lifecycle import RunState
+from shared.jobs.lifecycle import UNSUCCESSFUL, RunState
 from shared.measure.record import Record
 from shared.wire.views import RunView
 
@@ -21,15 +21,16 @@ class ExitCode(IntEnum):
 
 
 def exit_code_of(runs: Sequence[RunView], records: Sequence[Record]) -> ExitCode:
-    """The gravest end of any run counts, as in a job's state: a cancel, then a failure, then a missed SLO.
+    """The gravest end of any run counts, as in a job's state: a cancel, a failure, a measurement that proves nothing.
 
-    A limit that the sample is too small to judge is not missed; the verdict says so in words.
+    Then a missed SLO. A limit that the sample is too small to judge is not missed; the verdict says so in words.
     """
     states = {run.state for run in runs}
     if RunState.CANCELLED in states:
         return ExitCode.CANCELLED
-    if states & {RunState.FAILED, RunState.LOST}:
+    if states & UNSUCCESSFUL:
         return ExitCode.FAILURE
-    if any(record.slo_met is False or record.verdict.kind == "invalid" for record in records):
+    is_invalid = RunState.INVALID in states or any(record.verdict.kind == "invalid" for record in records)
+    if is_invalid or any(record.slo_met is False for record in records):
         return ExitCode.NOT_SHOWN
     return ExitCode.OK

@@ -8,11 +8,10 @@ from cli.client import Client
 from cli.progress import Reporter, changes, event_line, is_news
 from cli.searches import search_news
 from shared.errors import NotFound
-from shared.jobs.lifecycle import RunState
 from shared.measure.record import Record
 from shared.wire.views import JobView, RecordView, RunView
 
-FINAL: Final = {"succeeded", "failed", "cancelled"}
+FINAL: Final = {"succeeded", "invalid", "failed", "cancelled"}
 _LOOK_EVERY_S: Final = 1.0
 _RECORD_WITHIN_S: Final = 10.0  # a record is derived right after its run has succeeded
 _RECORD_PAUSE_S: Final = 0.2
@@ -56,8 +55,8 @@ def follow_run(client: Client, run: RunView, reporter: Reporter) -> RunView:
 def records_of(
     client: Client, runs: Sequence[RunView], *, sleep: Callable[[float], None] = time.sleep
 ) -> list[RecordView]:
-    """The records of the runs that succeeded, in the order of the runs."""
-    return [_record_of(client, run.id, sleep) for run in runs if run.state is RunState.SUCCEEDED]
+    """The records of the runs that were measured, in the order of the runs."""
+    return [_record_of(client, run.id, sleep) for run in runs if run.state.has_record]
 
 
 def _record_of(client: Client, run_id: str, sleep: Callable[[float], None]) -> RecordView:

@@ -9,7 +9,6 @@ from cli.follow import plain, records_of
 from cli.searches import other_runs, search_exit_code, search_lines
 from cli.tables import results_table, run_lines
 from cli.verdict import verdict_block
-from shared.jobs.lifecycle import RunState
 from shared.wire.views import JobView, Page, RecordView, RunView
 
 
@@ -55,6 +54,6 @@ def outcome_lines(outcome: Outcome) -> list[str]:
 
 def run_and_verdict_lines(client: Client, run: RunView) -> list[str]:
     """A run as it stands; with its verdict block where there is one."""
-    if run.state is not RunState.SUCCEEDED:
+    if not run.state.has_record:
         return run_lines(run)
     return verdict_block(records_of(client, [run])[0].record)

@@ -41,9 +41,9 @@ def search_exit_code(job: JobView, records: Sequence[Record]) -> ExitCode:
     """Of a job that searched: a probe that missed the limits is no failure, a search without an answer is one."""
     if job.state == "cancelled":
         return ExitCode.CANCELLED
-    if job.state != "succeeded":
+    if job.state not in ("succeeded", "invalid"):
         return ExitCode.FAILURE
-    if any(search.state != "found" for search in job.searches):
+    if job.state == "invalid" or any(search.state != "found" for search in job.searches):
         return ExitCode.NOT_SHOWN
     rest = other_runs(job)
     mine = {run.id for run in rest}

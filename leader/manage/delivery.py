@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Final, Literal
 
 import structlog
@@ -22,6 +23,7 @@ from shared.jobs.lifecycle import RunState
 from shared.wire.assignment import Artifact, Failure, Result, ResultAnswer
 
 MAX_ARTIFACT_BYTES: Final = 1024**3
+NO_REASON: Final = "the record says that it is invalid, and not why"
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +80,8 @@ class Delivery:
         check_record(run, follower, result.attempt, result)
         await self._check_artifacts(run_id, result)
         await self._keep(follower, run_id, result)
-        run, moved = await self._mover.move(run_id, lambda found: ending(found, follower, result))
+        now = self._clock.utc_now()
+        run, moved = await self._mover.move(run_id, lambda found: ending(found, follower, result, now))
         answer = answer_given(run, result.attempt) or ResultAnswer(accepted=False, state=run.status.state.value)
         if moved:
             await self._after(run)
@@ -110,20 +113,23 @@ class Delivery:
         if not run.status.state.is_terminal:
             return
         try:
-            if run.status.state is RunState.SUCCEEDED:
+            if run.status.state.has_record:
                 await self._recorder.record(run)
             await self._searcher.advance(run.job_id)
         except Unavailable as error:  # the result is safe; the reconciler derives from it what follows
             log.warning("result.follow_up_delayed", run_id=run.id, reason=error.detail)
 
 
-def ending(run: Run, follower: str, result: Result) -> Move | None:
+def ending(run: Run, follower: str, result: Result, now: datetime) -> Move | None:
     """What the result does to the run; None where it comes late or again. Pure."""
     if not holds(run, follower, result.incarnation, result.attempt, result.fence):
         return None
     outcome = result.outcome
     if isinstance(outcome, Failure):
-        return Move.to(
-            lifecycle.fail(run.status, outcome.cause, outcome.detail, outcome.log_tail), delivered=result.attempt
-        )
+        failed = lifecycle.fail(run.status, outcome.cause, outcome.detail, now, outcome.log_tail)
+        return Move.to(failed, delivered=result.attempt)
+    verdict = outcome.record.verdict
+    if verdict.kind == "invalid":
+        proves_nothing = lifecycle.invalidate(run.status, "; ".join(verdict.reasons) or NO_REASON)
+        return Move.to(proves_nothing, delivered=result.attempt)
     return Move.to(lifecycle.succeed(run.status), delivered=result.attempt)

@@ -111,12 +111,12 @@ class Dispatcher:
         return won
 
     async def _claim(self, run: Run, follower: Follower, slot: Slot) -> Run | None:
-        registration = follower.registration
+        registration, now = follower.registration, self._clock.utc_now()
         lease = Lease(
             follower=registration.name,
             incarnation=registration.incarnation,
             slot=slot.name,
-            expires_at=self._clock.utc_now() + self._policy.lease,
+            expires_at=now + self._policy.lease,
         )
         told = {
             "follower": registration.name,
@@ -124,7 +124,7 @@ class Dispatcher:
             "slot": slot.name,
             "hardware": hardware_of(follower, slot),
         }
-        return await self._mover.try_once(run, Move(lifecycle.claim(run.status, lease), told))
+        return await self._mover.try_once(run, Move(lifecycle.claim(run.status, lease, now), told))
 
 
 def hardware_of(follower: Follower, slot: Slot) -> str:

@@ -62,7 +62,7 @@ class Followers:
             if lease is None or lease.follower != registration.name or lease.incarnation == registration.incarnation:
                 return None
             detail = f"{registration.name} was started anew"
-            return Move.to(requeue(run.status, Cause.FOLLOWER_STOPPED, detail))
+            return Move.to(requeue(run.status, Cause.FOLLOWER_DIED, detail, self._clock.utc_now()))
 
         voided = [
             run.id

@@ -14,7 +14,6 @@ from leader.perfdb.entities import Event, Evidence, Run, Spent
 from leader.perfdb.protocol import EventStore, SpentStore
 from shared.clock import Clock
 from shared.errors import Unavailable
-from shared.jobs.lifecycle import RunState
 from shared.jobs.spec import RunSpec
 from shared.scheduling.estimate import window_s
 from shared.scheduling.setup_times import Observed, SetupTimes, served_of, split_overhead
@@ -65,7 +64,7 @@ class Ledger:
 
     async def watch(self, run: Run) -> None:
         """A run moved. One that ended without a record is noted here; an outage loses that note, and nothing else."""
-        if run.status.state.is_terminal and run.status.state is not RunState.SUCCEEDED:
+        if run.status.state.is_terminal and not run.status.state.has_record:
             with contextlib.suppress(Unavailable):
                 await self.note(run)
 

@@ -4,17 +4,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from leader.manage.blueprint import probe_run_id
 from leader.perfdb.entities import Counts, Job, Run, Search, SearchProbe
-from shared.jobs.lifecycle import RunState
+from shared.jobs.lifecycle import UNSUCCESSFUL, RunState
 from shared.jobs.spec import JobSpec
 from shared.jobs.sweep import expand
 from shared.jobs.workload import SearchWorkload
 from shared.measure.record import Record
 from shared.workload.search import Finished, NextProbe, Probe, next_step, probe_of
 
-FAILED = (RunState.FAILED, RunState.LOST)
+EXCUSABLE: Final = UNSUCCESSFUL | {RunState.INVALID}
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,15 @@ def open_probe(job: Job, search: Search) -> str | None:
 
 
 def ended(run: Run, record: Record | None) -> Ended | None:
-    """What a probe's run came to; None while it goes on, or has succeeded and its record is not stored yet."""
+    """What a probe's run came to; None while it goes on, or was measured and its record is not stored yet."""
     state = run.status.state
     if state is RunState.CANCELLED:
         return Ended(state, None)
     rate_rps = float(run.spec["workload"]["rate"])
-    if state in FAILED:
+    if state in UNSUCCESSFUL:
         reason = f"{run.status.cause}: {run.status.detail}" if run.status.detail else str(run.status.cause)
         return Ended(state, Probe(rate_rps, "failed", reason))
-    return Ended(state, _judged(record, rate_rps)) if state is RunState.SUCCEEDED and record else None
+    return Ended(state, _judged(record, rate_rps)) if state.has_record and record else None
 
 
 def _judged(record: Record, rate_rps: float) -> Probe:
@@ -100,7 +101,7 @@ def is_cut_off(job: Job, search: Search) -> bool:
 
 
 def excused(job: Job) -> Counts:
-    """Failed runs that are no failure of the job: probes of searches that found their rate in spite of them."""
+    """Runs whose bad end is not the job's: probes of searches that found their rate in spite of them."""
     found = [search for search in job.searches if search.end and search.end.rate_rps is not None]
     ends = (probe.ended for search in found for probe in search.probes)
-    return Counter(end for end in ends if end in FAILED)
+    return Counter(end for end in ends if end in EXCUSABLE)

@@ -10,7 +10,6 @@ from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import Blob, BlobStore
 from shared.errors import InvalidInput, NotFound
 from shared.jobs import ids
-from shared.jobs.lifecycle import RunState
 from shared.wire.views import JobView, LeaderboardView, Page, RecordView, RunView
 
 MAX_GROUPS: Final = 20
@@ -78,7 +77,7 @@ class Reads:
     async def artifact(self, run_id: str, kind: Literal["samples", "log"], *, attempt: int | None = None) -> Blob:
         """A file of the run: of ``attempt``, or else of the last one that left it, whatever became of the attempt.
 
-        Samples of a run that succeeded are those of its accepted attempt, and no others.
+        Samples of a run that was measured are those of its accepted attempt, and no others.
 
         Raises:
             NotFound: there is no such run, attempt or file.
@@ -87,7 +86,7 @@ class Reads:
         last, first = run.status.attempt, 1
         if attempt is not None:
             last = first = attempt
-        elif kind == "samples" and run.status.state is RunState.SUCCEEDED:
+        elif kind == "samples" and run.status.state.has_record:
             first = last
         for number in range(last, first - 1, -1):
             files = {file.kind: file for file in await self._db.evidence.artifacts(run_id, number)}

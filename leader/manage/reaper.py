@@ -23,7 +23,7 @@ def overdue(run: Run, now: datetime, grace: timedelta) -> Move | None:
     if not is_expired(run.status, now, grace) or run.status.lease is None:
         return None
     silent = f"{run.status.lease.follower} did not renew its lease of attempt {run.status.attempt}"
-    return Move.to(requeue(run.status, Cause.LEASE_EXPIRED, silent))
+    return Move.to(requeue(run.status, Cause.LEASE_EXPIRED, silent, now))
 
 
 class Reaper:

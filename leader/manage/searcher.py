@@ -20,7 +20,6 @@ from leader.perfdb.entities import Job, Run
 from leader.perfdb.protocol import PerfDB
 from shared.clock import Clock
 from shared.errors import NotFound, Unavailable
-from shared.jobs.lifecycle import RunState
 
 ATTEMPTS: Final = 20
 BATCH: Final = 100
@@ -75,7 +74,7 @@ class Searcher:
         return stepped(job, specs, found, self._clock.utc_now())
 
     async def _ended(self, run: Run) -> Ended | None:
-        if run.status.state is not RunState.SUCCEEDED:
+        if not run.status.state.has_record:
             return ended(run, None)
         try:
             return ended(run, await self._db.records.get(run.id))

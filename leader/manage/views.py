@@ -116,7 +116,7 @@ def run_view(run: Run) -> RunView:
 def _run_links(run: Run) -> dict[str, str]:
     path = f"{API}/runs/{run.id}"
     links = {"self": path, "job": f"{API}/jobs/{run.job_id}", "events": f"{path}/events", "log": f"{path}/log"}
-    if run.status.state is RunState.SUCCEEDED:
+    if run.status.state.has_record:
         return {**links, "record": f"{path}/record", "samples": f"{path}/samples"}
     return links if run.status.state.is_terminal else {**links, "cancel": f"{path}/cancel"}
 

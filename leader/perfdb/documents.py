@@ -107,9 +107,15 @@ def job_from_document(document: Document) -> Job:
     )
 
 
+_STATUS_TIMES: Final = ("not_before", "claimed_at")
+
+
 def status_to_document(status: RunStatus) -> Document:
-    document = status.model_dump(mode="json", exclude={"lease"})
+    document = status.model_dump(mode="json", exclude={"lease", *_STATUS_TIMES})
     document["lease"] = _lease_to_document(status.lease) if status.lease else None
+    for name in _STATUS_TIMES:
+        at = getattr(status, name)
+        document[f"{name}_us"] = None if at is None else to_us(at)
     return document
 
 
@@ -127,7 +133,10 @@ def status_from_document(document: Document) -> RunStatus:
     if lease:
         lease = {**lease, "expires_at": from_us(lease["expires_at_us"])}
         del lease["expires_at_us"]
-    return RunStatus.model_validate({**document, "lease": lease})
+    # absent in runs of older versions, which counted failures without their causes: they start anew
+    at_us = {name: document.get(f"{name}_us") for name in _STATUS_TIMES}
+    times = {name: None if found is None else from_us(found) for name, found in at_us.items()}
+    return RunStatus.model_validate({**document, "lease": lease, **times})
 
 
 _RUN_PLAIN: Final = (

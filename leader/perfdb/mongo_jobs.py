@@ -15,7 +15,7 @@ from leader.perfdb.entities import Counts, Event, Job, JobFilter, Run, WaitingRu
 from leader.perfdb.mongo_query import Documents, given, select, tally
 from model_repo.gridfs import driver_errors
 from shared.errors import Conflict, NotFound, Unavailable
-from shared.jobs.lifecycle import TERMINAL, RunState, RunStatus
+from shared.jobs.lifecycle import MEASURED, TERMINAL, RunState, RunStatus
 from shared.jobs.sweep import MAX_RUNS
 from shared.scheduling.backlog import SlotKey
 
@@ -23,6 +23,7 @@ _DUPLICATE_KEY: Final = 11000
 _MOST_SLOTS: Final = 1_000
 _MOST_LEASED: Final = 10_000
 _LEASED: Final = (RunState.CLAIMED.value, RunState.RUNNING.value)
+_MEASURED: Final = tuple(sorted(state.value for state in MEASURED))
 _LIVE: Final = tuple(state.value for state in RunState if state not in TERMINAL)
 
 
@@ -160,8 +161,11 @@ class MongoRuns:
         return found
 
     async def unrecorded(self, *, limit: int) -> list[Run]:
-        where = {"status.state": RunState.SUCCEEDED.value, "recorded": 0}
-        return await self._select("looking for missing records", where, [("seq", ASCENDING)], limit)
+        found: list[Run] = []
+        for state in _MEASURED:
+            where = {"status.state": state, "recorded": 0}
+            found += await self._select("looking for missing records", where, [("seq", ASCENDING)], limit)
+        return found
 
     async def mark_recorded(self, run_id: str) -> None:
         with driver_errors("marking a run recorded"):

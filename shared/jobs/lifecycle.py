@@ -227,9 +227,9 @@ def _bounded(status: RunStatus, cause: Cause) -> RunStatus:
     """As it is, or ended: quarantined by lost followers, lost by anything else."""
     losses = sum(status.failures.get(loss, 0) for loss in LOSSES)
     if cause in LOSSES and losses >= MOST_LOSSES:
-        detail = (
-            f"{losses} followers were lost while they ran it, the last of {', '.join(status.avoid)}: {status.detail}"
-        )
+        failed_on = ", ".join(status.avoid)
+        times = f"{losses} times the follower was lost under it"
+        detail = f"{times}; it failed on {failed_on}; the last time: {status.detail}"
         return status.model_copy(update={"state": RunState.QUARANTINED, "not_before": None, "detail": detail})
     if status.failures.get(cause, 0) >= MOST_FAILURES[cause]:
         return status.model_copy(update={"state": RunState.LOST, "not_before": None})
@@ -238,7 +238,8 @@ def _bounded(status: RunStatus, cause: Cause) -> RunStatus:
 
 def backoff(failures: int) -> timedelta:
     """Before the next attempt, after so many: 2 s, 4 s, 8 s ... one minute at most."""
-    return min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures - 1, 10))
+    doublings = min(max(failures - 1, 0), 10)
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * (1 << doublings))
 
 
 def cancel(status: RunStatus) -> RunStatus:

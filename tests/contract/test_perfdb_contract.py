@@ -115,7 +115,7 @@ async def test_a_contended_move_has_exactly_one_winner(db: MongoPerfDB) -> None:
     queued = [run(index=index) for index in range(5)]
     await db.runs.add_all(queued)
     for one in queued:
-        claims = [claim(one.status, lease(f"f{n}", f"slot-{one.index}")) for n in range(12)]
+        claims = [claim(one.status, lease(f"f{n}", f"slot-{one.index}"), T0) for n in range(12)]
         won = await asyncio.gather(*(db.runs.move(one, status, at=T0) for status in claims))
         winners = [moved for moved in won if moved is not None]
         assert len(winners) == 1
@@ -131,11 +131,11 @@ async def test_contended_steps_are_all_taken_once(db: MongoPerfDB) -> None:
         while (found := await db.runs.get(run().id)).status.fence < 60:
             leased = found.status.state.is_leased
             status = (
-                requeue(found.status, Cause.LEASE_EXPIRED, "x").model_copy(
-                    update={"state": RunState.QUEUED, "infrastructure_failures": 0}
+                requeue(found.status, Cause.LEASE_EXPIRED, "x", T0).model_copy(
+                    update={"state": RunState.QUEUED, "failures": {}}
                 )
                 if leased
-                else claim(found.status, lease(name, name))
+                else claim(found.status, lease(name, name), T0)
             )
             steps += await db.runs.move(found, status, at=T0) is not None
         return steps
@@ -150,7 +150,7 @@ async def test_a_move_from_an_old_state_fence_or_lease_is_refused(db: MongoPerfD
     assert await db.runs.move(run(), cancel(run().status), at=T0) is None
     renewed = await db.runs.move(first, renew(first.status, T0 + timedelta(seconds=60)), at=T0)
     assert renewed is not None
-    assert await db.runs.move(first, requeue(first.status, Cause.LEASE_EXPIRED, "late"), at=T0) is None
+    assert await db.runs.move(first, requeue(first.status, Cause.LEASE_EXPIRED, "late", T0), at=T0) is None
     gone = await db.runs.move(renewed, cancel(renewed.status), at=T0)
     assert gone is not None
     assert await db.runs.move(renewed, succeed(renewed.status), at=T0) is None
@@ -162,7 +162,7 @@ async def test_a_slot_never_holds_two_attempts(db: MongoPerfDB) -> None:
     first = await claimed(db, run(index=0))
     second = run(index=1)
     with pytest.raises(Conflict, match="slot"):
-        await db.runs.move(second, claim(second.status, lease()), at=T0)
+        await db.runs.move(second, claim(second.status, lease(), T0), at=T0)
     assert (await db.runs.get(second.id)).status == RunStatus()
     await claimed(db, run(index=2), lease(slot="cpu-1"))
     assert await db.runs.move(first, succeed(start(first.status)), at=T0) is not None
@@ -257,7 +257,7 @@ async def test_a_move_whose_answer_got_lost_is_read_back(db: MongoPerfDB, monkey
 
     monkeypatch.setattr(db.runs, "_matched", lost_answer)
     assert await db.runs.move(run(index=0), cancel(run().status), at=T0) is not None
-    assert await db.runs.move(run(index=0), claim(run().status, lease()), at=T0) is None
+    assert await db.runs.move(run(index=0), claim(run().status, lease(), T0), at=T0) is None
     monkeypatch.setattr(db.runs, "_matched", lost_question)
     with pytest.raises(Unavailable):
         await db.runs.move(run(index=1), cancel(run().status), at=T0)

@@ -34,7 +34,7 @@ async def test_only_queued_runs_wait_and_only_leased_ones_run(db: MongoPerfDB) -
     await db.runs.add_all([run(1, predicted_s=9.0), run(2, predicted_s=3.0), run(3, priority="high"), run(4)])
     first = await claimed(db, run(4))
     again = await claimed(db, run(1, predicted_s=9.0), lease("f2"))
-    back = await db.runs.move(again, requeue(again.status, Cause.LEASE_EXPIRED, "silent"), at=T0)
+    back = await db.runs.move(again, requeue(again.status, Cause.LEASE_EXPIRED, "silent", T0), at=T0)
     assert back is not None
     waiting = await db.runs.waiting(limit=10)
     assert [(one.id, one.fence) for one in waiting] == [(run(3).id, 0), (run(2).id, 0), (run(1).id, 2)]

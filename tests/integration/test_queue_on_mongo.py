@@ -10,7 +10,7 @@ from shared.errors import (
     NotFound,
     StaleFence,
 )
-from shared.jobs.lifecycle import MAX_INFRASTRUCTURE_RETRIES, Cause, RunState
+from shared.jobs.lifecycle import MOST_LOSSES, Cause, RunState
 from shared.wire.assignment import Progress
 from shared.wire.identity import Heartbeat
 
@@ -120,15 +120,15 @@ async def test_a_renewed_lease_is_kept(place: Workplace) -> None:
     assert await place.state(given.run_id) is RunState.RUNNING
 
 
-async def test_a_run_that_loses_every_follower_is_lost(place: Workplace) -> None:
+async def test_a_run_that_loses_every_follower_is_quarantined(place: Workplace) -> None:
     """Bounded retries, then an end state with its cause."""
     job = await place.submit()
-    for _ in range(MAX_INFRASTRUCTURE_RETRIES + 1):
+    for _ in range(MOST_LOSSES):
         await place.claimed()
         place.clock.advance(100)
         assert await place.desk.reaper.run_once() == 1
     run = await place.desk.reads.run(job.runs[0].id)
-    assert (run.state, run.cause, run.attempt) == (RunState.LOST, Cause.LEASE_EXPIRED, MAX_INFRASTRUCTURE_RETRIES + 1)
+    assert (run.state, run.cause, run.attempt) == (RunState.QUARANTINED, Cause.LEASE_EXPIRED, MOST_LOSSES)
     assert (await place.desk.reads.job(job.id)).state == "failed"
 
 

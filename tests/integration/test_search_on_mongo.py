@@ -9,7 +9,7 @@ from support.desks import Workplace, failure, spec, success, workplace
 
 from leader.perfdb.entities import JobFilter, RecordFilter
 from shared.errors import Conflict, Unavailable
-from shared.jobs.lifecycle import MAX_INFRASTRUCTURE_RETRIES, Cause, RunState
+from shared.jobs.lifecycle import MOST_FAILURES, MOST_LOSSES, Cause, RunState
 from shared.jobs.workload import PoissonWorkload
 from shared.measure.record import SloCheck, Verdict
 from shared.wire.assignment import Assignment, Result
@@ -212,7 +212,7 @@ async def test_cancelling_a_probe_ends_its_search_only(place: Workplace) -> None
 async def test_a_probe_that_infrastructure_failed_is_run_again(place: Workplace) -> None:
     """The search hears of it only when the run has ended for good; then it tries the rate once more, and ends."""
     job = await place.submit(workload=SEARCH)
-    for _ in range(MAX_INFRASTRUCTURE_RETRIES):
+    for _ in range(MOST_FAILURES[Cause.FOLLOWER_ERROR] - 1):
         given = await place.claimed()
         await place.desk.queue.deliver("f1", given.run_id, failure(given, Cause.FOLLOWER_ERROR))
         assert (await place.desk.reads.job(job.id)).run_count == 1
@@ -230,17 +230,17 @@ async def test_a_probe_that_infrastructure_failed_is_run_again(place: Workplace)
     assert "failed twice" in search.reason
 
 
-async def test_a_probe_that_is_lost_with_its_follower_is_seen_by_the_reconciler(place: Workplace) -> None:
-    """The reaper loses it; nobody delivered anything."""
+async def test_a_probe_that_loses_its_followers_is_seen_by_the_reconciler(place: Workplace) -> None:
+    """The reaper ends it; nobody delivered anything."""
     job = await place.submit(workload=SEARCH)
-    for _ in range(MAX_INFRASTRUCTURE_RETRIES + 1):
+    for _ in range(MOST_LOSSES):
         await place.claimed()
         place.clock.advance(100)
         await place.desk.reaper.run_once()
     await place.desk.reconciler.run_once()
     view = await place.desk.reads.job(job.id)
     assert [(run.state, run.spec["workload"]["rate"]) for run in view.runs] == [
-        (RunState.LOST, 10.0), (RunState.QUEUED, 10.0),
+        (RunState.QUARANTINED, 10.0), (RunState.QUEUED, 10.0),
     ]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def told(moved: Run, status: RunStatus, kind: str) -> Event:
 
 async def claimed(db: MongoPerfDB, queued: Run, holder: Lease | None = None) -> Run:
     """The run after a follower won it."""
-    status = claim(queued.status, holder or lease())
+    status = claim(queued.status, holder or lease(), T0)
     moved = await db.runs.move(queued, status, at=T0, event=told(queued, status, "claimed"))
     assert moved is not None
     return moved

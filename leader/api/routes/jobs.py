@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -15,13 +15,12 @@ from leader.api.shapes import ValidationView
 from leader.perfdb.entities import JobFilter
 from shared.errors import InferBenchError
 from shared.jobs.document import JobDocument, read_document
+from shared.jobs.state import JobState
 from shared.wire.views import JobView, Page, PlanView
 
 router = APIRouter(prefix="/api/v1/jobs", route_class=GuardedRoute, tags=["jobs"])
 
 _QUICK_BYTES: Final = 4096
-
-JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 async def _job_file(request: Request) -> JobDocument:

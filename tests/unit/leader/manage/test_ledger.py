@@ -38,7 +38,7 @@ def moved(before: Run, status: RunStatus, seconds: float) -> Run:
 
 def claimed(before: Run, seconds: float) -> Run:
     """Given to f1."""
-    return moved(before, lifecycle.claim(before.status, lease()), seconds)
+    return moved(before, lifecycle.claim(before.status, lease(), at(seconds)), seconds)
 
 
 def succeeded(claimed_at: float = 10.0, ended_at: float = 110.0) -> Run:
@@ -76,7 +76,7 @@ def test_a_run_takes_from_its_claim_to_its_end() -> None:
 def test_every_attempt_counts_for_the_team_and_the_last_for_predictions() -> None:
     """A lost attempt of 20 s and one of 100 s."""
     first = claimed(run(spec=SPEC), 0.0)
-    back = moved(first, lifecycle.requeue(first.status, Cause.LEASE_EXPIRED, "silent"), 20.0)
+    back = moved(first, lifecycle.requeue(first.status, Cause.LEASE_EXPIRED, "silent", at(20.0)), 20.0)
     again = claimed(back, 50.0)
     done = moved(again, lifecycle.succeed(again.status), 150.0)
     assert occupations_s(done) == [20.0, 100.0]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.clocks import FakeClock
-from support.stored_runs import lease, run
+from support.stored_runs import T0, lease, run
 
 from leader.manage.ledger import Ledger
 from leader.manage.lineup import FRESH_NS, REST, SMALL, Lineup, waiting_of
@@ -68,7 +68,7 @@ def lineup(runs: Runs, clock: FakeClock) -> Lineup:
 
 def claimed(queued: Run) -> Run:
     """The run in a follower's hands."""
-    return replace(queued, status=lifecycle.claim(queued.status, lease()))
+    return replace(queued, status=lifecycle.claim(queued.status, lease(), T0))
 
 
 def waits(lineup: Lineup) -> set[str]:
@@ -83,7 +83,7 @@ async def test_what_is_stored_waits_and_what_is_claimed_does_not(lineup: Lineup)
     lineup.moved(held)
     assert waits(lineup) == {run(2).id}
     assert [one.id for one in lineup.live] == [run(1).id]
-    lineup.moved(replace(held, status=lifecycle.requeue(held.status, Cause.LEASE_EXPIRED, "silent")))
+    lineup.moved(replace(held, status=lifecycle.requeue(held.status, Cause.LEASE_EXPIRED, "silent", T0)))
     assert waits(lineup) == {run(1).id, run(2).id}
     assert lineup.live == []
     assert (lineup.queued_by("vision"), lineup.queued_by("nobody")) == (2, 0)
@@ -129,7 +129,7 @@ async def test_a_look_sees_what_other_leaders_did(lineup: Lineup, runs: Runs, cl
     await lineup.store([run(1), run(2)])
     await lineup.look_now()
     lost = claimed(run(2))
-    back = replace(lost, status=lifecycle.requeue(lost.status, Cause.LEASE_EXPIRED, "silent"), predicted_s=99.0)
+    back = replace(lost, status=lifecycle.requeue(lost.status, Cause.LEASE_EXPIRED, "silent", T0), predicted_s=99.0)
     runs.stored = {run(2).id: back, run(3).id: run(3)}
     await lineup.look()
     assert waits(lineup) == {run(1).id, run(2).id}

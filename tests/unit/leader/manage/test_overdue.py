@@ -19,7 +19,7 @@ def leased() -> Run:
     lease = Lease(follower="f1", incarnation="i", slot="s", expires_at=T0 + timedelta(seconds=LEASE_S))
     return Run(
         id="r", job_id="j", name="n", team="t", owner="o", index=0, repeat=0, point={}, spec={}, predicted_s=1,
-        comparability_key="k", status=lifecycle.claim(RunStatus(), lease), created_at=T0, updated_at=T0,
+        comparability_key="k", status=lifecycle.claim(RunStatus(), lease, T0), created_at=T0, updated_at=T0,
     )  # fmt: skip
 
 

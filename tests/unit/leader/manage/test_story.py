@@ -36,7 +36,7 @@ def moved(before: Run, status: RunStatus, **data: Any) -> Run:
 
 def claimed(before: Run) -> Run:
     """By f1."""
-    return moved(before, lifecycle.claim(before.status, LEASE), **TOLD)
+    return moved(before, lifecycle.claim(before.status, LEASE, T0), **TOLD)
 
 
 def test_one_fence_tells_its_claim_and_its_end_apart() -> None:
@@ -78,14 +78,14 @@ def _apply(story: Run, name: str) -> Run:
         return claimed(story)
     if name in {"requeue", "fail"}:
         cause = Cause.LEASE_EXPIRED if name == "requeue" else Cause.SERVER_DIED
-        return moved(story, lifecycle.fail(status, cause, "x"))
+        return moved(story, lifecycle.fail(status, cause, "x", T0))
     return moved(story, getattr(lifecycle, name)(status))
 
 
 def test_an_answer_is_found_again_by_its_attempt() -> None:
     """Also when the run has gone on since; an attempt that ended otherwise has none."""
     first = claimed(run())
-    failed = moved(first, lifecycle.fail(first.status, Cause.FOLLOWER_ERROR, "x"), delivered=1)
+    failed = moved(first, lifecycle.fail(first.status, Cause.FOLLOWER_ERROR, "x", T0), delivered=1)
     second = claimed(failed)
     assert answer_given(second, 1) == ResultAnswer(accepted=True, state="queued")
     assert answer_given(second, 2) is None
@@ -104,7 +104,7 @@ def test_only_who_was_given_an_attempt_may_speak_of_it() -> None:
             require_granted(held, *wrong)
         with pytest.raises(StaleFence, match="stop this attempt"):
             require_current(held, *wrong)
-    later = moved(held, lifecycle.requeue(held.status, Cause.LEASE_EXPIRED, "x"))
+    later = moved(held, lifecycle.requeue(held.status, Cause.LEASE_EXPIRED, "x", T0))
     require_granted(later, "f1", "i-1", 1, 1)
     assert not holds(later, "f1", "i-1", 1, 1)
 
