@@ -120,6 +120,14 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AcceptedJob:
+    """What announcing needs of a job."""
+
+    id: str
+    run_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class WaitingRun:
     """What scheduling needs of a queued run: small, so that all of a long queue can be read."""
 
@@ -154,6 +162,8 @@ class Spent:
     predicted_p90_s: float | None
     setup_s: float | None = None
     collection_s: float | None = None
+    submitted_at: datetime | None = None  # None in entries of older versions
+    device: str | None = None  # the same
     ended_at: datetime
 
 

@@ -11,7 +11,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from leader.perfdb import documents, outlook
-from leader.perfdb.entities import Counts, Event, Job, JobFilter, Run, WaitingRun
+from leader.perfdb.entities import AcceptedJob, Counts, Event, Job, JobFilter, Run, WaitingRun
 from leader.perfdb.mongo_query import Documents, given, select, tally
 from model_repo.gridfs import driver_errors
 from shared.errors import Conflict, NotFound, Unavailable
@@ -64,6 +64,12 @@ class MongoJobs:
         with driver_errors("listing jobs"):
             found = await select(self._jobs, where, [("seq", DESCENDING)], limit)
         return [documents.job_from_document(document) for document in found]
+
+    async def accepted(self, *, after: str, limit: int) -> list[AcceptedJob]:
+        where = {"seq": {"$gt": str(after)}}
+        with driver_errors("looking for accepted jobs"):
+            found = await select(self._jobs, where, [("seq", ASCENDING)], limit, fields={"run_count": "$run_count"})
+        return [AcceptedJob(id=document["_id"], run_count=document["run_count"]) for document in found]
 
     async def mark_complete(self, job_ids: Collection[str]) -> None:
         with driver_errors("completing jobs"):
@@ -133,6 +139,13 @@ class MongoRuns:
         with driver_errors("reading who waits"):
             found = await select(self._runs, where, sort, limit, fields=outlook.WAITING_FIELDS)
         return [outlook.waiting_from_document(document) for document in found]
+
+    async def waiting_of(self, job_id: str) -> tuple[int, list[WaitingRun]]:
+        fields = {**outlook.WAITING_FIELDS, "state": "$status.state"}
+        with driver_errors("reading who waits of a job"):
+            found = await select(self._runs, {"job_id": str(job_id)}, [("index", ASCENDING)], MAX_RUNS, fields=fields)
+        waiting = [document for document in found if document["state"] == RunState.QUEUED.value]
+        return len(found), [outlook.waiting_from_document(document) for document in waiting]
 
     async def bind(self, run_ids: Collection[str], slot: SlotKey) -> None:
         where = {"_id": {"$in": list(run_ids)}, "status.state": RunState.QUEUED.value}

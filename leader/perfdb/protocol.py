@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from leader.perfdb.entities import (
+    AcceptedJob,
     Counts,
     Event,
     Evidence,
@@ -50,6 +51,10 @@ class JobStore(Protocol):
 
     async def page(self, wanted: JobFilter, *, before: str | None, limit: int) -> list[Job]:
         """Newest first, with ids below ``before``."""
+        ...
+
+    async def accepted(self, *, after: str, limit: int) -> list[AcceptedJob]:
+        """Jobs with ids above ``after``, oldest first, whoever accepted them."""
         ...
 
     async def mark_complete(self, job_ids: Collection[str]) -> None:
@@ -97,6 +102,10 @@ class RunStore(Protocol):
 
     async def waiting(self, *, limit: int) -> list[WaitingRun]:
         """What scheduling needs of every queued run, by priority class, then shortest first."""
+        ...
+
+    async def waiting_of(self, job_id: str) -> tuple[int, list[WaitingRun]]:
+        """How many runs of the job are stored, in whatever state, and those that wait, by index."""
         ...
 
     async def bind(self, run_ids: Collection[str], slot: SlotKey) -> None:
