@@ -9,6 +9,7 @@ import onnx
 import pytest
 from bson import ObjectId
 from onnx import TensorProto, helper
+from simulation.blobs import MemoryBlobs
 from support.clocks import FakeClock
 
 from leader.perfdb.mongo import MongoPerfDB
@@ -16,6 +17,8 @@ from model_repo.gridfs import BUCKET, GridFsBlobs
 from model_repo.protocol import Blob, BlobOwner
 from model_repo.repository import ModelRepository
 from shared.errors import Conflict, InvalidInput, InvalidModel, NotFound, TooLarge
+
+Blobs = GridFsBlobs | MemoryBlobs
 
 MAX_BYTES = 3_000_000
 MODEL_A = BlobOwner("model", "a@1")
@@ -54,7 +57,7 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def models(parts: tuple[MongoPerfDB, GridFsBlobs], clock: FakeClock) -> ModelRepository:
+def models(parts: tuple[MongoPerfDB, Blobs], clock: FakeClock) -> ModelRepository:
     """A repository in which version 7 of anything is in use."""
 
     async def in_use(name: str, version: int) -> bool:
@@ -63,21 +66,28 @@ def models(parts: tuple[MongoPerfDB, GridFsBlobs], clock: FakeClock) -> ModelRep
     return ModelRepository(parts[0].models, parts[1], clock, max_bytes=MAX_BYTES, in_use=in_use)
 
 
-async def put(blobs: GridFsBlobs, data: bytes, owner: BlobOwner = MODEL_A, max_bytes: int = 10_000_000) -> int:
+async def put(blobs: Blobs, data: bytes, owner: BlobOwner = MODEL_A, max_bytes: int = 10_000_000) -> int:
     """Store what its own digest says."""
     return await blobs.put(sent(data), sha256=digest(data), size_bytes=len(data), max_bytes=max_bytes, owner=owner)
 
 
-async def files_in(blobs: GridFsBlobs) -> int:
-    """How many GridFS files there are."""
+async def files_in(blobs: Blobs) -> int:
+    """How many contents there are."""
+    if isinstance(blobs, MemoryBlobs):
+        return len(blobs._contents)
     return len(await blobs._database[f"{BUCKET}.files"].find({}).to_list())
+
+
+async def notes_in(blobs: Blobs) -> int:
+    """How much is noted as being written or dropped."""
+    return 0 if isinstance(blobs, MemoryBlobs) else len(await blobs._garbage.find({}).to_list())
 
 
 # --- bytes
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_048_576, 2_500_001])
-async def test_bytes_come_back_as_they_went(blobs: GridFsBlobs, size: int) -> None:
+async def test_bytes_come_back_as_they_went(blobs: Blobs, size: int) -> None:
     """Empty, small, exactly one chunk, several chunks."""
     data = os.urandom(size)
     assert await put(blobs, data) == size
@@ -85,7 +95,7 @@ async def test_bytes_come_back_as_they_went(blobs: GridFsBlobs, size: int) -> No
     assert (blob.sha256, blob.size_bytes, await received(blob)) == (digest(data), size, data)
 
 
-async def test_equal_bytes_are_stored_once_and_live_as_long_as_an_owner(blobs: GridFsBlobs) -> None:
+async def test_equal_bytes_are_stored_once_and_live_as_long_as_an_owner(blobs: Blobs) -> None:
     """Letting go twice, or of what never was, is no error."""
     data = os.urandom(5000)
     await asyncio.gather(put(blobs, data), put(blobs, data, MODEL_B))
@@ -100,7 +110,7 @@ async def test_equal_bytes_are_stored_once_and_live_as_long_as_an_owner(blobs: G
     assert await files_in(blobs) == 0
 
 
-async def test_bytes_are_opened_only_for_the_kinds_that_own_them(blobs: GridFsBlobs) -> None:
+async def test_bytes_are_opened_only_for_the_kinds_that_own_them(blobs: Blobs) -> None:
     """A follower that asks for models never gets another's artifacts."""
     data = b"samples"
     await put(blobs, data, BlobOwner("artifact", "run:1:samples"))
@@ -115,7 +125,7 @@ async def endless(counted: list[int]) -> AsyncIterator[bytes]:
         yield bytes(100_000)
 
 
-async def test_the_limit_is_noticed_while_bytes_arrive(blobs: GridFsBlobs) -> None:
+async def test_the_limit_is_noticed_while_bytes_arrive(blobs: Blobs) -> None:
     """Not after they all have: an endless upload ends at the limit."""
     pieces: list[int] = []
     with pytest.raises(TooLarge):
@@ -124,7 +134,7 @@ async def test_the_limit_is_noticed_while_bytes_arrive(blobs: GridFsBlobs) -> No
 
 
 @pytest.mark.parametrize("fault", ["digest", "short"])
-async def test_bytes_that_are_not_what_was_announced_leave_nothing(blobs: GridFsBlobs, fault: str) -> None:
+async def test_bytes_that_are_not_what_was_announced_leave_nothing(blobs: Blobs, fault: str) -> None:
     """Nothing can be opened, nothing is left behind."""
     data = os.urandom(2_000_000)
     sha256 = digest(b"other") if fault == "digest" else digest(data)
@@ -134,10 +144,10 @@ async def test_bytes_that_are_not_what_was_announced_leave_nothing(blobs: GridFs
     with pytest.raises(NotFound):
         await blobs.open(sha256, kinds=["model"])
     assert await files_in(blobs) == 0
-    assert await blobs._garbage.find({}).to_list() == []
+    assert await notes_in(blobs) == 0
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing(blobs: GridFsBlobs) -> None:
+async def test_an_upload_that_breaks_off_leaves_nothing(blobs: Blobs) -> None:
     """The caller went away in the middle."""
 
     async def broken() -> AsyncIterator[bytes]:
@@ -146,11 +156,13 @@ async def test_an_upload_that_breaks_off_leaves_nothing(blobs: GridFsBlobs) -> N
 
     with pytest.raises(ConnectionResetError):
         await blobs.put(broken(), sha256="0" * 64, max_bytes=10_000_000, owner=MODEL_A)
-    assert await blobs._garbage.find({}).to_list() == []
+    assert await notes_in(blobs) == 0
 
 
-async def test_sweeping_drops_what_a_crash_left_and_nothing_else(blobs: GridFsBlobs) -> None:
+async def test_sweeping_drops_what_a_crash_left_and_nothing_else(blobs: Blobs) -> None:
     """A crash after the bytes, before the blob: the note made first leads to them. A blob in use is safe."""
+    if isinstance(blobs, MemoryBlobs):
+        pytest.skip("what is stored in one piece leaves nothing half done")
     kept, lost = os.urandom(1000), ObjectId()
     await put(blobs, kept)
     found = await blobs._blobs.find_one({"_id": digest(kept)})
@@ -164,10 +176,10 @@ async def test_sweeping_drops_what_a_crash_left_and_nothing_else(blobs: GridFsBl
     assert await blobs.sweep(older_than_s=-2) == 1
     assert await files_in(blobs) == 1
     assert await received(await blobs.open(digest(kept), kinds=["model"])) == kept
-    assert await blobs._garbage.find({}).to_list() == []
+    assert await notes_in(blobs) == 0
 
 
-async def test_a_release_never_takes_bytes_from_a_new_owner(blobs: GridFsBlobs) -> None:
+async def test_a_release_never_takes_bytes_from_a_new_owner(blobs: Blobs) -> None:
     """Put and release of the same content at once, many times: who owns it can read it."""
     data = os.urandom(3000)
     for _ in range(8):
@@ -230,7 +242,7 @@ async def test_more_bytes_than_announced_are_refused(models: ModelRepository) ->
         await models.upload("m", version, sent(tiny_onnx() + b"!"))
 
 
-async def test_bytes_that_are_no_onnx_are_refused_for_good(models: ModelRepository, blobs: GridFsBlobs) -> None:
+async def test_bytes_that_are_no_onnx_are_refused_for_good(models: ModelRepository, blobs: Blobs) -> None:
     """With the reason, and nothing of them is stored."""
     data = b"PK\x03\x04 not a model"
     version = await register(models, data)

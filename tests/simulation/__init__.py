@@ -1,0 +1,34 @@
+"""The queue's protocol under virtual time: real leaders and real followers' state machines, with faults from a seed.
+
+Nothing here waits, opens a socket or starts a process, and the same seed gives the same run to the last event.
+
+The foundation, on which crash points can be enumerated and mutations caught, too:
+
+``virtual_loop``
+    ``VirtualLoop``: an asyncio loop whose time jumps (``run_until(at_s)``, ``run_until_complete(coroutine)``); threads
+    run in line. ``Program``: tasks that are killed (``kill()``) or held up (``hold_up(seconds)``) together.
+    ``VirtualClock``: shared.clock.Clock of a machine; ``wrong_by`` sets its wall clock wrong, never its monotonic one.
+``memory``, ``documents``, ``blobs``
+    ``MemoryStore`` survives every crash; ``perfdb_on(store, gate)`` is the leader's own MongoPerfDB on it, held to the
+    same contract as the real servers in tests/contract. ``store.watchers``: told of each document that changed,
+    ``(collection, before, after)``. ``MemoryBlobs``: the same for bytes. ``OpenGate``: no faults.
+``faults``
+    ``Choke``: the one point that every operation of every leader passes. Its ``plan`` is a function
+    ``Operation -> Fault``: an operation has ``leader``, ``name`` ("runs.update_one"), ``number`` (of the write, from
+    1; 0 is a read) and ``caller()`` (the leader's methods that led to it); a fault is ``NO_FAULT``, ``FAIL_BEFORE``,
+    ``FAIL_AFTER``, ``CRASH_BEFORE``, ``CRASH_AFTER`` or ``Fault(kind, delay_s)``.
+``leaders``
+    ``Shared(loop, choke)``: what leaders have in common. ``SimulatedLeader(name, shared)``: ``start()``, ``crash()``,
+    ``crash_and_restart(after_s)``; its ``desk`` is what the API calls, None while nobody answers. ``asked(leader,
+    lambda desk: desk.queue.claim(...))`` is a request: it raises Unavailable where the leader dies over it.
+
+A crash at the n-th write, in full::
+
+    loop = VirtualLoop()
+    choke = Choke(loop, plan=lambda operation: CRASH_AFTER if operation.number == n else NO_FAULT)
+    leader = SimulatedLeader("leader", Shared(loop, choke))
+    choke.on_crash = lambda _program: leader.crash_and_restart(after_s=2.0)
+    leader.start()
+    loop.run_until_complete(scenario(leader))
+    close(loop, leader)
+"""
