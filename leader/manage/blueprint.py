@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from leader.manage.story import queued_event
-from leader.perfdb.entities import Job, Run, Search, SearchProbe
+from leader.manage.story import queued_event, reused_event
+from leader.perfdb.entities import Job, Origin, Run, Search, SearchProbe
 from model_repo.identity import model_digest
 from shared.jobs import ids
 from shared.jobs.keys import comparability_key
-from shared.jobs.lifecycle import RunStatus
+from shared.jobs.lifecycle import RunState, RunStatus
 from shared.jobs.spec import JobSpec, NamedModel, RunSpec
 from shared.jobs.sweep import ExpandedRun, expand, probe_spec
 from shared.jobs.workload import SteadyWorkload, TraceWorkload
@@ -34,11 +34,27 @@ class _Times:
 def runs_of(job: Job, learnt: SetupTimes | None = None) -> list[Run]:
     """All runs of a job that are decided on, queued, in order; ``learnt`` only tells how long they will take."""
     given = JobSpec.model_validate(job.spec)
-    expanded = expand(given)
+    return runs_from(job, given, expand(given), learnt)
+
+
+def runs_from(job: Job, given: JobSpec, expanded: Sequence[ExpandedRun], learnt: SetupTimes | None = None) -> list[Run]:
+    """As ``runs_of``, for whoever has read and expanded the job's file already."""
     within = None if given.deadline is None else timedelta(microseconds=given.deadline // 1000)
     times = _Times(learnt or SetupTimes(), None if within is None else job.created_at + within)
     first = [_run(job, run, job.created_at, times) for run in expanded]
+    first = [reused(run, job.reused[run.index]) if run.index in job.reused else run for run in first]
     return first + sorted(_later_probes(job, expanded, times), key=lambda run: run.index)
+
+
+def reused(run: Run, origin: Origin) -> Run:
+    """The run, ended before it was queued: its record is the origin's, which is told, and nothing was run."""
+    return replace(
+        run,
+        status=RunStatus(state=RunState.SUCCEEDED),
+        history=(reused_event(run.id, origin, run.created_at),),
+        recorded=True,
+        reused_from=origin,
+    )
 
 
 def searches_of(runs: Sequence[ExpandedRun], now: datetime) -> tuple[Search, ...]:

@@ -13,11 +13,13 @@ from leader.perfdb.entities import Follower, Run
 from leader.perfdb.protocol import RunStore
 from shared.clock import Clock
 from shared.jobs import lifecycle
+from shared.jobs.keys import asked_key, is_reusable, place_key, point_key
 from shared.jobs.lifecycle import Lease, RunState
+from shared.jobs.spec import RunSpec
 from shared.scheduling.backlog import SlotKey
 from shared.scheduling.decide import next_for
 from shared.scheduling.snapshot import Snapshot
-from shared.wire.identity import Slot
+from shared.wire.identity import Registration, Slot
 
 TRIES: Final = 200
 """Runs that one claim tries to win; each that it loses was won by another."""
@@ -102,7 +104,8 @@ class Dispatcher:
         entry = self._lineup.take(run_id)
         try:
             run = await self._runs.get(run_id)
-            won = await self._claim(run, follower, slot) if run.status.state is RunState.QUEUED else None
+            is_as_ranked = run.status.state is RunState.QUEUED and run.status.fence == entry[1]
+            won = await self._claim(run, follower, slot) if is_as_ranked else None
             if won is None:
                 self._lineup.moved(await self._runs.get(run_id))
         except BaseException:
@@ -123,8 +126,17 @@ class Dispatcher:
             "incarnation": registration.incarnation,
             "slot": slot.name,
             "hardware": hardware_of(follower, slot),
+            "point_key": point_of_claim(run, registration, slot),
         }
         return await self._mover.try_once(run, Move(lifecycle.claim(run.status, lease, now), told))
+
+
+def point_of_claim(run: Run, registration: Registration, slot: Slot) -> str | None:
+    """The point key of the run on this slot; None where nothing may reuse what it measures."""
+    spec = RunSpec.model_validate(run.spec)
+    if not is_reusable(spec):
+        return None
+    return point_key(asked_key(run.comparability_key, spec), place_key(registration, slot, spec.service))
 
 
 def hardware_of(follower: Follower, slot: Slot) -> str:

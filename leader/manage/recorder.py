@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 from leader.manage.blueprint import digest_of
+from leader.manage.clocks import in_words, is_off, on_our_clock
 from leader.manage.ledger import Ledger
-from leader.manage.story import hardware_of
-from leader.perfdb.entities import Evidence, LeaderboardEntry, Run, StoredRecord, Task
+from leader.manage.story import hardware_of, point_of
+from leader.perfdb.entities import Evidence, LeaderboardEntry, ReuseKey, Run, StoredRecord, Task
 from leader.perfdb.protocol import PerfDB
 from model_repo.identity import model_digest
 from shared.errors import InvalidInput
@@ -86,6 +87,7 @@ def derive(run: Run, evidence: Evidence) -> StoredRecord:
     samples = next((file.sha256 for file in evidence.result.artifacts if file.kind == "samples"), None)
     record = outcome.record.model_copy(
         update={
+            **_stamps(outcome.record, evidence.clock_offset_s),
             "comparability_key": run.comparability_key,
             "metrics": metrics_of(outcome.record),
             "samples_sha256": samples or outcome.record.samples_sha256,
@@ -99,6 +101,18 @@ def derive(run: Run, evidence: Evidence) -> StoredRecord:
         last_at=record.finished_at,
     )
     return StoredRecord(record=record, entry=_entry(run, spec, record), task=task)
+
+
+def _stamps(record: Record, clock_offset_s: float | None) -> dict[str, Any]:
+    """Start and end by the leader's clock, where the follower's was off; the record says so."""
+    if clock_offset_s is None or not is_off(clock_offset_s):
+        return {}
+    said = f"start and end are by the leader's clock: the follower's was {in_words(clock_offset_s)}"
+    return {
+        "started_at": on_our_clock(record.started_at, clock_offset_s),
+        "finished_at": on_our_clock(record.finished_at, clock_offset_s),
+        "notes": (*record.notes, said),
+    }
 
 
 def _entry(run: Run, spec: RunSpec, record: Record) -> LeaderboardEntry:
@@ -115,5 +129,6 @@ def _entry(run: Run, spec: RunSpec, record: Record) -> LeaderboardEntry:
         configuration=spec.service.model_dump(mode="json"),
         metrics=record.metrics,
         verdict=record.verdict.kind,
+        reuse_key=ReuseKey(point, spec.workload.seed) if (point := point_of(run)) else None,
         created_at=record.finished_at,
     )

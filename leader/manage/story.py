@@ -8,16 +8,37 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from leader.perfdb.entities import TERMINAL_EVENT_N, Event, Run
+from leader.perfdb.entities import TERMINAL_EVENT_N, Event, Origin, Run
 from shared.jobs.lifecycle import RunState, RunStatus
 from shared.wire.assignment import ResultAnswer
 
-QUEUED, CLAIMED, REQUEUED = "queued", "claimed", "requeued"
+QUEUED, CLAIMED, REQUEUED, REUSED = "queued", "claimed", "requeued", "reused"
 
 
 def queued_event(run_id: str, at: datetime) -> Event:
     """The first event of every run."""
     return Event(run_id=run_id, fence=0, n=0, at=at, kind=QUEUED, message="waiting for a follower")
+
+
+def reused_event(run_id: str, origin: Origin, at: datetime) -> Event:
+    """The only event of a run that is not run, because another run's record is its own."""
+    message = f"reused from run {origin.run_id}, measured {origin.measured_at:%Y-%m-%d %H:%M} UTC on {origin.follower}"
+    data = {
+        "attempt": 0,
+        "state": RunState.SUCCEEDED.value,
+        "origin": origin.run_id,
+        "follower": origin.follower,
+        "measured_at": origin.measured_at.isoformat(),
+    }
+    return Event(
+        run_id=run_id,
+        fence=0,
+        n=TERMINAL_EVENT_N,
+        at=at,
+        kind=REUSED,
+        message=f"{message}; nothing was run",
+        data=data,
+    )
 
 
 def event_of(run: Run, status: RunStatus, at: datetime, **data: Any) -> Event | None:
@@ -55,10 +76,22 @@ def was_granted(run: Run, follower: str, incarnation: str, attempt: int, fence: 
     )
 
 
+def claimed_at(run: Run) -> datetime:
+    """When the last attempt began; runs of older versions have it in their history only."""
+    told = max((event.at for event in run.history if event.kind == CLAIMED), default=run.updated_at)
+    return run.status.claimed_at or told
+
+
 def hardware_of(run: Run) -> str:
     """The hardware of the run's last attempt, as noted when it was claimed."""
     claims = [event for event in run.history if event.kind == CLAIMED]
     return str(claims[-1].data.get("hardware", "unknown")) if claims else "unknown"
+
+
+def point_of(run: Run) -> str | None:
+    """The point key of the run's last attempt, as noted when it was claimed; None where nothing may reuse it."""
+    claims = [event for event in run.history if event.kind == CLAIMED]
+    return claims[-1].data.get("point_key") if claims else None
 
 
 def answer_given(run: Run, attempt: int) -> ResultAnswer | None:

@@ -1,5 +1,5 @@
 # ruff: noqa: D103 - each pair of functions is named by what it maps
-"""How values become documents and back. With ``leader.perfdb.schema`` the only place that knows the fields.
+"""How values become documents and back. With its neighbours the only place that knows the fields.
 
 Rules, each learnt from a server that this runs on:
 
@@ -7,11 +7,10 @@ Rules, each learnt from a server that this runs on:
 * Times are integer microseconds since 1970 UTC: exact, and ordered the same way everywhere.
 * Flags are 0 or 1. Documents hold no NaN and no infinity; a query never matches an array by one of its elements.
 * ``seq`` repeats ``_id``, which not every server can hold in a compound index.
-* Scores are stored so that higher is better, whatever the metric: one descending index order is the ranking, with
-  those that have no number at its end.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,20 +21,16 @@ from leader.perfdb.entities import (
     Evidence,
     Follower,
     Job,
-    LeaderboardEntry,
+    Origin,
     Run,
     Search,
     StoredArtifact,
-    StoredRecord,
-    Task,
     Token,
 )
-from leader.perfdb.older_records import read_record, read_result
+from leader.perfdb.older_records import read_result
 from leader.perfdb.outlook import outlook_fields, outlook_of, rank_of
 from model_repo.protocol import VersionedBlob
 from shared.jobs.lifecycle import Lease, RunStatus
-from shared.measure.metrics import METRICS
-from shared.measure.record import Record
 from shared.scheduling.needs import Need
 from shared.wire.assignment import BlobPin, ModelPin
 from shared.wire.identity import Registration
@@ -62,6 +57,8 @@ def to_json(value: object) -> str:
 
 
 _SEARCHES: Final = TypeAdapter(tuple[Search, ...])
+_ORIGIN: Final = TypeAdapter(Origin)
+_ORIGINS: Final = TypeAdapter(Mapping[int, Origin])
 
 _JOB_PLAIN: Final = (
     "owner", "team", "name", "priority", "idempotency_key", "body_sha256", "run_count",
@@ -78,6 +75,7 @@ def job_to_document(job: Job) -> Document:
         "datasets": to_json([pin.model_dump(mode="json") for pin in job.datasets]),
         "steps": job.steps,
         **searching_part(job),
+        **({"reused": _ORIGINS.dump_json(job.reused).decode()} if job.reused else {}),
         "complete": int(job.complete),
         "created_at_us": to_us(job.created_at),
     }
@@ -102,6 +100,7 @@ def job_from_document(document: Document) -> Job:
         searches=_SEARCHES.validate_json(document.get("searches", "[]")),  # absent before there were searches
         searching=bool(document.get("searching", 0)),
         steps=document.get("steps", 0),
+        reused=_ORIGINS.validate_json(document.get("reused", "{}")),
         complete=bool(document["complete"]),
         created_at=from_us(document["created_at_us"]),
     )
@@ -159,6 +158,7 @@ def run_to_document(run: Run) -> Document:
         "dataset": run.dataset.model_dump(mode="json") if run.dataset else None,
         "trace": run.trace.model_dump(mode="json") if run.trace else None,
         "recorded": int(run.recorded),
+        **({"reused_from": _ORIGIN.dump_json(run.reused_from).decode()} if run.reused_from else {}),
         "created_at_us": to_us(run.created_at),
         **moving_part(run),
     }
@@ -201,7 +201,7 @@ def _model_pin_from_document(document: Document) -> ModelPin:
 
 def run_from_document(document: Document) -> Run:
     model, dataset = document["model"], document["dataset"]
-    trace = document.get("trace")  # absent before there were any
+    trace, origin = document.get("trace"), document.get("reused_from")  # absent before there were any
     return Run(
         **{name: document[name] for name in _RUN_PLAIN},
         id=document["_id"],
@@ -217,6 +217,7 @@ def run_from_document(document: Document) -> Run:
         follower=document["follower"],
         history=tuple(_history_event(document["_id"], entry) for entry in json.loads(document["history"])),
         recorded=bool(document["recorded"]),
+        reused_from=_ORIGIN.validate_json(origin) if origin else None,
         created_at=from_us(document["created_at_us"]),
         updated_at=from_us(document["updated_at_us"]),
     )
@@ -264,6 +265,7 @@ def evidence_to_document(evidence: Evidence) -> Document:
         "_id": f"{evidence.run_id}:{evidence.attempt}",
         "result": evidence.result.model_dump_json(),
         "received_at_us": to_us(evidence.received_at),
+        "clock_offset_s": evidence.clock_offset_s,
     }
 
 
@@ -272,6 +274,7 @@ def evidence_from_document(document: Document) -> Evidence:
         **{name: document[name] for name in _EVIDENCE_PLAIN},
         result=read_result(document["result"]),
         received_at=from_us(document["received_at_us"]),
+        clock_offset_s=document.get("clock_offset_s"),  # absent before followers told the time
     )
 
 
@@ -287,61 +290,6 @@ def artifact_from_document(document: Document) -> StoredArtifact:
     return StoredArtifact(**{name: document[name] for name in _ARTIFACT_PLAIN})
 
 
-_ENTRY_TEXTS: Final = ("run_id", "job_id", "name", "team", "model", "follower", "hardware", "platform", "verdict")
-
-
-def entry_to_document(entry: LeaderboardEntry) -> Document:
-    return {
-        **{name: getattr(entry, name) for name in _ENTRY_TEXTS},
-        "_id": entry.run_id,
-        "seq": entry.run_id,
-        "key": entry.comparability_key,
-        "ranked": int(entry.verdict != "invalid"),
-        "score": {name: _score(name, entry.metrics.get(name)) for name in METRICS},
-        "configuration": to_json(entry.configuration),
-        "created_at_us": to_us(entry.created_at),
-    }
-
-
-def _score(metric: str, value: float | None) -> float | None:
-    """Higher is better; its own inverse."""
-    return value if value is None or METRICS[metric].higher_is_better else -value
-
-
-def entry_from_document(document: Document) -> LeaderboardEntry:
-    score = document["score"]
-    return LeaderboardEntry(
-        **{name: document[name] for name in _ENTRY_TEXTS},
-        comparability_key=document["key"],
-        metrics={name: _score(name, score.get(name)) for name in METRICS},
-        configuration=json.loads(document["configuration"]),
-        created_at=from_us(document["created_at_us"]),
-    )
-
-
-def task_from_document(document: Document) -> Task:
-    return Task(
-        comparability_key=document["_id"],
-        facts=json.loads(document["facts"]),
-        record_count=document["record_count"],
-        last_at=from_us(document["last_at_us"]),
-    )
-
-
-def record_to_document(stored: StoredRecord) -> Document:
-    entry = stored.entry
-    return {
-        **{name: getattr(entry, name) for name in ("job_id", "model", "platform", "team")},
-        "_id": entry.run_id,
-        "seq": entry.run_id,
-        "record": stored.record.model_dump_json(),
-    }
-
-
-def record_from_document(document: Document) -> Record:
-    return read_record(document["record"])
-
-
 def follower_to_document(follower: Follower) -> Document:
     return {
         "_id": follower.registration.name,
@@ -349,6 +297,8 @@ def follower_to_document(follower: Follower) -> Document:
         "registration": follower.registration.model_dump_json(),
         "last_seen_at_us": to_us(follower.last_seen_at),
         "busy_slots": to_json(list(follower.busy_slots)),
+        "left": int(follower.left),
+        "clock_offset_s": follower.clock_offset_s,
     }
 
 
@@ -357,7 +307,9 @@ def follower_from_document(document: Document) -> Follower:
         registration=Registration.model_validate_json(document["registration"]),
         last_seen_at=from_us(document["last_seen_at_us"]),
         busy_slots=tuple(json.loads(document["busy_slots"])),
-        cordoned=bool(document.get("cordoned", 0)),  # absent before there were any
+        cordoned=bool(document.get("cordoned", 0)),  # absent before there were any, as what follows
+        left=bool(document.get("left", 0)),
+        clock_offset_s=document.get("clock_offset_s"),
     )
 
 

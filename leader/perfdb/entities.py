@@ -1,8 +1,9 @@
 """What PerfDB holds, as values. How they become documents is ``leader.perfdb.documents``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from shared.jobs.lifecycle import RunState, RunStatus
 from shared.measure.record import Record
@@ -63,11 +64,28 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The run whose record stands in for that of another, which was not run."""
+
+    run_id: str
+    follower: str
+    measured_at: datetime
+
+
+class ReuseKey(NamedTuple):
+    """What decides whether a record may stand in for a run: see ``shared.jobs.keys``."""
+
+    point: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A submitted job. ``models`` and ``datasets`` (traces among them) fix by digest what its runs name.
 
     ``complete``: all runs are stored. ``run_count`` grows while a job searches: the runs of a search are decided on
-    here, one step at a time, and derived from here like all the others. ``steps`` counts these changes.
+    here, one step at a time, and derived from here like all the others. ``steps`` counts these changes. ``reused``:
+    index of a run that is not run -> whose record it has.
     """
 
     id: str
@@ -84,6 +102,7 @@ class Job:
     searches: tuple[Search, ...] = ()
     searching: bool = False  # a search has no end yet, and nobody cancelled it
     steps: int = 0
+    reused: Mapping[int, Origin] = field(default_factory=dict)
     complete: bool = False
     created_at: datetime
 
@@ -115,6 +134,7 @@ class Run:
     follower: str | None = None  # the last to hold it
     history: tuple[Event, ...] = ()
     recorded: bool = False
+    reused_from: Origin | None = None  # it was not run: this one's record is its own
     created_at: datetime
     updated_at: datetime
 
@@ -142,6 +162,8 @@ class WaitingRun:
     fence: int
     deadline_at: datetime | None = None
     bound_to: SlotKey | None = None
+    not_before: datetime | None = None
+    avoid: tuple[str, ...] = ()
     created_at: datetime
 
 
@@ -178,6 +200,7 @@ class Evidence:
     sha256: str
     result: Result
     received_at: datetime
+    clock_offset_s: float | None = None  # of the follower then: the leader's clock minus its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +230,13 @@ class LeaderboardEntry:
     configuration: dict[str, Any]
     metrics: dict[str, float | None]
     verdict: str
+    reuse_key: ReuseKey | None = None  # None: it stands in for no other run
     created_at: datetime
+
+    @property
+    def origin(self) -> Origin:
+        """What a run that reuses it shows."""
+        return Origin(run_id=self.run_id, follower=self.follower, measured_at=self.created_at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +266,8 @@ class Follower:
     last_seen_at: datetime
     busy_slots: tuple[str, ...] = ()
     cordoned: bool = False  # it finishes what it has and is given nothing new
+    left: bool = False  # it said good-bye
+    clock_offset_s: float | None = None  # the leader's clock minus its own, when last heard of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,22 @@
 """Records, leaderboard entries and tasks in MongoDB."""
 
-from typing import Any
+import asyncio
+import itertools
+from collections.abc import Collection
+from typing import Any, Final
 
 from pymongo import DESCENDING
 
-from leader.perfdb import documents
+from leader.perfdb import documents, record_documents
 from leader.perfdb.entities import LeaderboardEntry, RecordFilter, StoredRecord, Task
 from leader.perfdb.mongo_query import Documents, given, select, tally
 from model_repo.gridfs import driver_errors
 from shared.errors import NotFound
 from shared.measure.metrics import METRICS
 from shared.measure.record import Record
+
+_AT_ONCE: Final = 16
+"""Look-ups under way together: some servers answer them one after the other, and others wait for an answer, too."""
 
 
 class MongoRecords:
@@ -22,7 +28,7 @@ class MongoRecords:
         self._tasks = tasks
 
     async def put(self, stored: StoredRecord) -> None:
-        record, entry = documents.record_to_document(stored), documents.entry_to_document(stored.entry)
+        record, entry = record_documents.record_to_document(stored), record_documents.entry_to_document(stored.entry)
         with driver_errors("storing a record"):
             await self._records.replace_one({"_id": record["_id"]}, record, upsert=True)
             await self._leaderboard.replace_one({"_id": entry["_id"]}, entry, upsert=True)
@@ -42,7 +48,7 @@ class MongoRecords:
             found = await self._records.find_one({"_id": str(run_id)})
         if found is None:
             raise NotFound(f"run {run_id} has no record")
-        return documents.record_from_document(found)
+        return record_documents.record_from_document(found)
 
     async def page(self, wanted: RecordFilter, *, before: str | None, limit: int) -> list[Record]:
         where = _where(wanted)
@@ -50,7 +56,7 @@ class MongoRecords:
             where["seq"] = {"$lt": str(before)}
         with driver_errors("listing records"):
             found = await select(self._records, where, [("seq", DESCENDING)], limit)
-        return [documents.record_from_document(document) for document in found]
+        return [record_documents.record_from_document(document) for document in found]
 
     async def tasks(self, wanted: RecordFilter, *, limit: int) -> list[Task]:
         where = _where(wanted)
@@ -60,19 +66,34 @@ class MongoRecords:
             else:
                 where = {"_id": {"$in": list(await tally(self._leaderboard, {**where, "ranked": 1}, "key"))}}
             found = await select(self._tasks, where, [("last_at_us", DESCENDING)], limit)
-        return [documents.task_from_document(document) for document in found]
+        return [record_documents.task_from_document(document) for document in found]
 
     async def task(self, comparability_key: str) -> Task | None:
         with driver_errors("reading a task"):
             found = await self._tasks.find_one({"_id": str(comparability_key)})
-        return documents.task_from_document(found) if found else None
+        return record_documents.task_from_document(found) if found else None
 
     async def best(self, key: str, metric: str, wanted: RecordFilter, *, limit: int) -> list[LeaderboardEntry]:
         score = f"score.{METRICS[metric].name}"
         sort = [(score, DESCENDING), ("seq", DESCENDING)]
         with driver_errors("reading the leaderboard"):
             found = await select(self._leaderboard, {"key": str(key), "ranked": 1, **_where(wanted)}, sort, limit)
-        return [documents.entry_from_document(document) for document in found]
+        return [record_documents.entry_from_document(document) for document in found]
+
+    async def of_points(self, point_keys: Collection[str], *, limit: int) -> list[LeaderboardEntry]:
+        found: list[LeaderboardEntry] = []
+        keys = sorted(point_keys)
+        for first in range(0, len(keys), _AT_ONCE):
+            some = (self._of_point(key, limit) for key in keys[first : first + _AT_ONCE])
+            found += itertools.chain.from_iterable(await asyncio.gather(*some))
+        return sorted(found, key=lambda entry: (entry.created_at, entry.run_id), reverse=True)
+
+    async def _of_point(self, point_key: str, limit: int) -> list[LeaderboardEntry]:
+        """One key at a time: no server that this runs on takes the order from the index for several."""
+        with driver_errors("looking for equal records"):
+            where = {"point_key": str(point_key), "ranked": 1}
+            found = await select(self._leaderboard, where, [("seq", DESCENDING)], limit)
+        return [record_documents.entry_from_document(document) for document in found]
 
 
 def _where(wanted: RecordFilter) -> dict[str, Any]:

@@ -204,12 +204,26 @@ class RecordStore(Protocol):
         """
         ...
 
+    async def of_points(self, point_keys: Collection[str], *, limit: int) -> list[LeaderboardEntry]:
+        """The newest valid ones under each of these point keys, at most ``limit`` of each, newest first."""
+        ...
+
 
 class FollowerStore(Protocol):
     """Followers by name."""
 
-    async def put(self, registration: Registration, *, at: datetime) -> None:
-        """A cordoned one stays so."""
+    async def put(
+        self,
+        registration: Registration,
+        *,
+        at: datetime,
+        replacing: Follower | None = None,
+        clock_offset_s: float | None = None,
+    ) -> bool:
+        """Compare-and-set: it is registered, where the name is still ``replacing``'s, or (None) nobody's.
+
+        False where another was faster, or ``replacing`` was heard of since. A cordoned one stays so.
+        """
         ...
 
     async def cordon(self, name: str, *, cordoned: bool) -> None:
@@ -224,8 +238,17 @@ class FollowerStore(Protocol):
         """By name."""
         ...
 
-    async def touch(self, name: str, *, incarnation: str, at: datetime, busy_slots: Sequence[str] = ()) -> bool:
-        """It was heard of. False where this incarnation is not the one registered."""
+    async def touch(
+        self,
+        name: str,
+        *,
+        incarnation: str,
+        at: datetime,
+        busy_slots: Sequence[str] = (),
+        clock_offset_s: float | None = None,
+        left: bool = False,
+    ) -> bool:
+        """It was heard of, perhaps for the last time. False where this incarnation is not the one registered."""
         ...
 
 

@@ -72,6 +72,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
             for metric in METRICS
         ),
         *(IndexModel([(field, _UP), ("key", _UP)], name=field) for field in ("job_id", "model", "platform", "team")),
+        IndexModel([("point_key", _DOWN), ("ranked", _DOWN), ("seq", _DOWN)], name="reuse"),
     ),
     TASKS: (IndexModel([("last_at_us", _DOWN)], name="recent"),),
     SPENT: (IndexModel([("ended_at_us", _DOWN)], name="newest"),),

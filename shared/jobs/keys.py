@@ -1,10 +1,15 @@
-"""Keys that say which records may be ranked together, and which are repeats of one configuration.
+"""Keys that say which records may be ranked together, which are repeats, and which may stand in for a run.
 
 A key is the SHA-256 of canonical JSON: sorted keys, no spaces, durations and numbers in their one normal form, so
 that ``1s`` and ``1000ms`` or ``50`` and ``50.0`` give the same key.
 
 * **Comparability key**: the task. Equal for two records whose numbers answer the same question.
 * **Configuration key**: the task, what served it, and on what. Equal for repeats.
+* **Point key**: all that is asked for save the seed, and everything known of where it was measured. Equal for repeats
+  that may stand in for one another.
+* **Reuse key**: the point key and the seed. Equal for runs of which the second would do exactly what the first did.
+
+The last two are strict, because a number that is reused is measured no more: whatever could move it is in them.
 """
 
 import hashlib
@@ -13,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.jobs.spec import API_VERSION, NamedModel, RunSpec, ServiceSpec
-from shared.wire.identity import Inventory, Slot
+from shared.wire.identity import Inventory, PlatformOffer, Registration, Slot
 
 TASK_SECTIONS: Final = frozenset({"model", "pipeline", "requests", "workload", "network"})
 """Sections of a run that say what is to be done: they must be equal for two records to be compared."""
@@ -29,6 +34,9 @@ _CAME_LATER: Final = {"workload": {"think_time": "0s", "max_in_flight": None}}
 
 _NOT_CONFIGURATION: Final = frozenset({"ready_timeout"})
 """A limit on the start that leaves no trace in what is measured."""
+
+_WHERE: Final = frozenset({"requires"})
+"""Says which followers may take a run; what is known of those is in the key itself."""
 
 
 def digest_of(value: Any) -> str:
@@ -114,3 +122,59 @@ def hardware_of(inventory: Inventory, slot: Slot) -> dict[str, Any]:
         "shared_cores": len(set(slot.server_cores) & set(slot.client_cores)),
         "gpus": sorted(gpu.name for gpu in inventory.gpus if gpu.index in slot.gpus),
     }
+
+
+def is_reusable(spec: RunSpec) -> bool:
+    """Whether two equal runs measure the same thing: not where nobody knows what stands behind an address."""
+    return spec.service.platform != "endpoint"
+
+
+def asked_key(comparability: str, spec: RunSpec) -> str:
+    """Digest of all that a run asks for, save its seed and which followers may take it: one half of a point key.
+
+    Args:
+        comparability: the run's comparability key.
+        spec: the run.
+    """
+    return digest_of([comparability, spec.model_dump(mode="json", include=set(COMPARED_SECTIONS - _WHERE))])
+
+
+def place_key(registration: Registration, slot: Slot, service: ServiceSpec) -> str:
+    """Digest of everything that a follower announces and that could move a number: the other half of a point key.
+
+    Its hardware as ``hardware_of`` tells it, the drivers of its GPUs, kernel, system and virtualisation, the version
+    of the platform, of the harness and of every library that the inventory lists. Not its name: twins are equal.
+    """
+    inventory = registration.inventory
+    return digest_of(
+        {
+            "hardware": hardware_of(inventory, slot),
+            "device": slot.device,
+            "drivers": sorted(gpu.driver for gpu in inventory.gpus if gpu.index in slot.gpus),
+            "kernel": inventory.kernel,
+            "os": inventory.os,
+            "virtualization": inventory.virtualization,
+            "platforms": sorted(o.version for o in registration.capabilities.platforms if _serves(o, service)),
+            "harness": registration.version,
+            "versions": inventory.versions,
+        }
+    )
+
+
+def _serves(offer: PlatformOffer, service: ServiceSpec) -> bool:
+    return (
+        offer.platform == service.platform
+        and service.launch in offer.launch
+        and service.protocol in offer.protocol
+        and service.device in offer.device
+    )
+
+
+def point_key(asked: str, place: str) -> str:
+    """Digest of what is asked for and where it is measured, from ``asked_key`` and ``place_key``."""
+    return digest_of([asked, place])
+
+
+def reuse_key(point: str, seed: int) -> str:
+    """Digest of a point key and the seed of the workload."""
+    return digest_of([point, seed])

@@ -24,7 +24,7 @@ _PATTERNS: Final = {
     DURATION_PATTERN: "a duration with a unit, such as 200ms, 5s or 2m",
 }
 _ORDER: Final = (
-    "apiVersion", "kind", "name", "team", "priority", "deadline", *RunSpec.model_fields, "repeats", "sweep",
+    "apiVersion", "kind", "name", "team", "priority", "deadline", "reuse", *RunSpec.model_fields, "repeats", "sweep",
 )  # fmt: skip
 """The keys of a job file as people write them, from top to bottom."""
 

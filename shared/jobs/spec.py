@@ -238,6 +238,7 @@ def contradictions(sections: dict[str, Any]) -> list[Contradiction]:
 
 
 SweepValue = bool | int | float | str
+ReuseMode = Literal["never", "if-equal", "extend"]
 
 
 class JobSpec(RunSpec):
@@ -251,7 +252,12 @@ class JobSpec(RunSpec):
         "normal", description="Higher ones are started first; long waiting raises a run, but never to urgent."
     )
     deadline: Annotated[DurationNs, Field(gt=0, le=MAX_DEADLINE_NS)] | None = Field(
-        None, description="Should have ended so long after the submit; orders the queue under earliest-deadline only."
+        None,
+        description="A run that has not ended so long after the submit is timed out; orders the queue, too, if so set.",
+    )
+    reuse: ReuseMode = Field(
+        "never",
+        description="Take numbers from equal runs: `if-equal`, of the same seed; `extend`, as repeats under any seed.",
     )
     repeats: int = Field(1, ge=1, le=100, description="Runs of each configuration; repeat r uses workload.seed + r.")
     sweep: dict[str, Annotated[list[SweepValue], Field(min_length=1)]] = Field(

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from leader.perfdb import documents, schema
+from leader.perfdb import documents, record_documents, schema
 from leader.perfdb.entities import LeaderboardEntry, StoredRecord, Task
 from shared.jobs import ids
 from shared.measure.metrics import METRICS, metrics_of
@@ -123,7 +123,7 @@ def fill_leaderboard(url: str, *, records: int, groups: int, seed: int = 1) -> N
         database = client.get_default_database()
         for start in range(0, records, BATCH):
             batch = [_drawn(draw, index, groups) for index in range(start, min(records, start + BATCH))]
-            database[schema.LEADERBOARD].insert_many([documents.entry_to_document(one) for one in batch])
+            database[schema.LEADERBOARD].insert_many([record_documents.entry_to_document(one) for one in batch])
         database[schema.TASKS].insert_many(
             [
                 {

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from support.stored_records import START, entry
 
 from leader.analyze.leaderboard import metric_named, rank, view_of
-from leader.perfdb.documents import entry_from_document, entry_to_document
 from leader.perfdb.entities import LeaderboardEntry, Task
+from leader.perfdb.record_documents import entry_from_document, entry_to_document
 from shared.errors import InvalidInput
 from shared.measure.metrics import METRICS, Metric
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.stored_records import record
 
-from leader.perfdb import documents
+from leader.perfdb import documents, record_documents
 from leader.perfdb.older_records import NOTE, read_record, read_result, upgraded
 from shared.measure.record import Record
 from shared.wire.assignment import Failure, Result, Success
@@ -78,7 +78,7 @@ def test_an_older_record_without_a_warmup_has_none(workload: Any) -> None:
 
 def test_documents_of_older_records_and_results_are_read() -> None:
     """As the stores hand them over."""
-    found: Record = documents.record_from_document({"record": json.dumps(old_record())})
+    found: Record = record_documents.record_from_document({"record": json.dumps(old_record())})
     assert found.verdict.kind == "stable"
     stored = {name: name for name in ("run_id", "follower", "sha256")} | {"attempt": 1, "fence": 1, "result": GOLDEN}
     evidence = documents.evidence_from_document({**stored, "received_at_us": 0})
