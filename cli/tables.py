@@ -24,6 +24,8 @@ from shared.wire.views import (
 )
 
 _BESIDE: Final = ("p50_ms", "p99_ms", "throughput_rps")
+CLOCK_TOLERANCE_S: Final = 5.0
+"""A follower's wall clock that is off by more is worth a word."""
 _USUAL: Final = ("threads", "instances", "batching.max_batch_size")
 
 
@@ -257,10 +259,16 @@ def tokens_table(tokens: Sequence[TokenView], now: datetime) -> list[str]:
 
 
 def _follower_state(follower: FollowerView, now: datetime) -> str:
-    heard = "alive" if follower.alive else f"silent for {age(follower.last_seen_at, now)}"
-    if not follower.cordoned:
-        return heard
-    return f"{heard}, {'draining' if follower.running else 'drained'}"
+    since = age(follower.last_seen_at, now)
+    heard = "alive" if follower.alive else f"{'stopped' if follower.stopped else 'silent'} for {since}"
+    cordon = [] if not follower.cordoned else ["draining" if follower.running else "drained"]
+    return ", ".join([heard, *cordon, *_clock_state(follower.clock_offset_s)])
+
+
+def _clock_state(offset_s: float | None) -> list[str]:
+    if offset_s is None or abs(offset_s) <= CLOCK_TOLERANCE_S:
+        return []
+    return [f"clock {seconds(abs(offset_s))} {'behind' if offset_s > 0 else 'ahead'}"]
 
 
 def followers_table(followers: Sequence[FollowerView], now: datetime) -> list[str]:

@@ -102,6 +102,7 @@ class Delivery:
             sha256=hashlib.sha256(result.model_dump_json().encode()).hexdigest(),
             result=result,
             received_at=self._clock.utc_now(),
+            clock_offset_s=await self._followers.clock_offset_s(follower),
         )
         first = await self._db.evidence.add(evidence)
         if first.sha256 != evidence.sha256:

@@ -146,6 +146,7 @@ def build_desk(
             dispatcher=dispatcher,
             listeners=listeners,
             clock=clock,
+            followers=followers,
             policy=policy,
         ),
         followers=followers,

@@ -9,6 +9,7 @@ import itertools
 from datetime import datetime, timedelta
 from typing import Final
 
+from leader.manage.clocks import on_our_clock
 from leader.manage.story import CLAIMED
 from leader.perfdb.entities import Event, Evidence, Run, Spent
 from leader.perfdb.protocol import EventStore, SpentStore
@@ -160,9 +161,10 @@ def _ended_at(run: Run) -> datetime:
 def _parts(
     spec: RunSpec, occupied_s: float, evidence: Evidence | None, story: list[Event]
 ) -> tuple[float | None, float | None]:
-    """Set-up and collection. The follower's two stamps are of one clock: their difference is right on any clock."""
+    """Set-up and collection. Both stamps are the follower's, set right alike: their difference needs no right clock."""
     began = next((event.at for event in story if event.kind in LOAD_BEGAN), None)
     if evidence is None or evidence.result.outcome.kind != "success" or began is None:
         return None, None
-    said_s = (began - evidence.result.outcome.record.started_at).total_seconds()
+    started_at = on_our_clock(evidence.result.outcome.record.started_at, evidence.clock_offset_s)
+    said_s = (began - started_at).total_seconds()
     return split_overhead(occupied_s, window_s(spec), said_s)

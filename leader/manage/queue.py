@@ -5,9 +5,11 @@ from typing import Literal
 
 import structlog
 
+from leader.manage.clocks import on_our_clock
 from leader.manage.delivery import Delivery
 from leader.manage.dispatch import Dispatcher
 from leader.manage.events import MAX_PROGRESS_N
+from leader.manage.followers import Followers
 from leader.manage.moves import Listeners, Move, Mover
 from leader.manage.policy import LeasePolicy
 from leader.manage.rights import require_current
@@ -43,6 +45,7 @@ class Queue:
         mover: Mover,
         delivery: Delivery,
         dispatcher: Dispatcher,
+        followers: Followers,
         listeners: Listeners,
         clock: Clock,
         policy: LeasePolicy,
@@ -51,6 +54,7 @@ class Queue:
         self._mover = mover
         self._delivery = delivery
         self._dispatcher = dispatcher
+        self._followers = followers
         self._listeners = listeners
         self._clock = clock
         self._policy = policy
@@ -116,13 +120,14 @@ class Queue:
         require_current(run, follower, progress.incarnation, progress.attempt, progress.fence)
         if any(event.n > MAX_PROGRESS_N for event in progress.events):
             raise InvalidInput(f"an attempt has at most {MAX_PROGRESS_N} events")
+        offset_s = await self._followers.clock_offset_s(follower)
         await self._db.events.append(
             [
                 Event(
                     run_id=run_id,
                     fence=progress.fence,
                     n=event.n,
-                    at=event.at,
+                    at=on_our_clock(event.at, offset_s),
                     kind=event.kind,
                     message=event.message,
                     data=event.data,

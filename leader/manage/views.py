@@ -129,8 +129,8 @@ def event_view(event: Event) -> EventView:
 
 
 def is_alive(follower: Follower, now: datetime, lease: timedelta) -> bool:
-    """Heard of within the lease."""
-    return now - follower.last_seen_at <= lease
+    """Heard of within the lease, and not gone."""
+    return not follower.left and now - follower.last_seen_at <= lease
 
 
 def follower_view(follower: Follower, running: tuple[str, ...], *, alive: bool) -> FollowerView:
@@ -146,6 +146,8 @@ def follower_view(follower: Follower, running: tuple[str, ...], *, alive: bool) 
         slots=registration.slots,
         running=running,
         cordoned=follower.cordoned,
+        stopped=follower.left,
+        clock_offset_s=follower.clock_offset_s,
     )
 
 

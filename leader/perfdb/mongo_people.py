@@ -7,7 +7,7 @@ from pymongo.errors import DuplicateKeyError
 
 from leader.perfdb import documents
 from leader.perfdb.entities import Follower, Token
-from leader.perfdb.mongo_query import Documents
+from leader.perfdb.mongo_query import Document, Documents
 from model_repo.gridfs import driver_errors
 from shared.errors import Conflict, NotFound
 from shared.wire.identity import Registration
@@ -19,10 +19,32 @@ class MongoFollowers:
     def __init__(self, collection: Documents) -> None:
         self._followers = collection
 
-    async def put(self, registration: Registration, *, at: datetime) -> None:
-        document = documents.follower_to_document(Follower(registration=registration, last_seen_at=at))
+    async def put(
+        self,
+        registration: Registration,
+        *,
+        at: datetime,
+        replacing: Follower | None = None,
+        clock_offset_s: float | None = None,
+    ) -> bool:
+        follower = Follower(registration=registration, last_seen_at=at, clock_offset_s=clock_offset_s)
+        document = documents.follower_to_document(follower)
         with driver_errors("storing a follower"):
-            await self._followers.update_one({"_id": document.pop("_id")}, {"$set": document}, upsert=True)
+            if replacing is None:
+                return await self._insert(document)
+            where = {
+                "_id": document.pop("_id"),
+                "incarnation": str(replacing.registration.incarnation),
+                "last_seen_at_us": documents.to_us(replacing.last_seen_at),
+            }
+            return (await self._followers.update_one(where, {"$set": document})).matched_count == 1
+
+    async def _insert(self, document: Document) -> bool:
+        try:
+            await self._followers.insert_one(document)
+        except DuplicateKeyError:
+            return False
+        return True
 
     async def cordon(self, name: str, *, cordoned: bool) -> None:
         with driver_errors("cordoning a follower"):
@@ -42,8 +64,22 @@ class MongoFollowers:
             found = await self._followers.find({}).to_list()
         return [documents.follower_from_document(document) for document in sorted(found, key=lambda d: str(d["_id"]))]
 
-    async def touch(self, name: str, *, incarnation: str, at: datetime, busy_slots: Sequence[str] = ()) -> bool:
-        news = {"last_seen_at_us": documents.to_us(at), "busy_slots": documents.to_json(list(busy_slots))}
+    async def touch(
+        self,
+        name: str,
+        *,
+        incarnation: str,
+        at: datetime,
+        busy_slots: Sequence[str] = (),
+        clock_offset_s: float | None = None,
+        left: bool = False,
+    ) -> bool:
+        news = {
+            "last_seen_at_us": documents.to_us(at),
+            "busy_slots": documents.to_json(list(busy_slots)),
+            "clock_offset_s": clock_offset_s,
+            "left": int(left),
+        }
         where = {"_id": str(name), "incarnation": str(incarnation)}
         with driver_errors("noting a heartbeat"):
             return (await self._followers.update_one(where, {"$set": news})).matched_count == 1

@@ -1,6 +1,6 @@
 """What a follower says of itself: its inventory, its slots, what it can run."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class Wire(BaseModel):
@@ -70,10 +70,16 @@ class Capabilities(Wire):
 
 
 class Registration(Wire):
-    """POST /followers. ``incarnation`` is new at every start of the agent; it voids the older one's leases."""
+    """POST /followers. ``incarnation`` is new at every start of the agent; it voids the older one's leases.
+
+    ``home`` tells agents of one name apart: it lies in the work directory, which one agent at a time can hold, so the
+    same home under a new incarnation is a restart. "" where an older agent does not say. ``utc_now``: its wall clock.
+    """
 
     name: str
     incarnation: str
+    home: str = ""
+    utc_now: AwareDatetime | None = None
     version: str
     inventory: Inventory
     capabilities: Capabilities
@@ -92,7 +98,9 @@ class RegistrationAnswer(Wire):
 
 
 class Heartbeat(Wire):
-    """POST /followers/{name}/heartbeat."""
+    """POST /followers/{name}/heartbeat. ``leaving``: the last one, of an agent that stops in good order."""
 
     incarnation: str
     busy_slots: tuple[str, ...] = ()
+    utc_now: AwareDatetime | None = None
+    leaving: bool = False

@@ -221,7 +221,10 @@ class DatasetView(View):
 
 
 class FollowerView(View):
-    """A follower as the leader knows it. ``alive``: heard of within the lease."""
+    """A follower as the leader knows it. ``alive``: heard of within the lease, and not stopped.
+
+    ``clock_offset_s``: the leader's wall clock minus the follower's, when it was last heard of.
+    """
 
     name: str
     alive: bool
@@ -232,6 +235,8 @@ class FollowerView(View):
     slots: tuple[Slot, ...]
     running: tuple[str, ...] = ()
     cordoned: bool = False  # it finishes what it has and is given nothing new
+    stopped: bool = False  # it said so
+    clock_offset_s: float | None = None
 
 
 class TokenView(View):

@@ -1,5 +1,6 @@
 """What the other stores of PerfDB owe, on every server that we claim to run on."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -126,6 +127,39 @@ async def test_a_follower_is_remembered_and_heard(db: MongoPerfDB) -> None:
         ("f1", later, ("cpu-0",)),
         ("f2", T0, ()),
     ]
+
+
+async def test_of_registrations_under_one_name_exactly_one_wins(db: MongoPerfDB) -> None:
+    """The first, a restart and a replacement alike; whoever decided on what is no longer so has to decide again."""
+    rivals = [registration(incarnation=f"i-{number}") for number in range(6)]
+    for _ in range(3):
+        known = next(iter(await db.followers.all()), None)
+        later = T0 if known is None else known.last_seen_at + timedelta(seconds=1)
+        won = await asyncio.gather(*(db.followers.put(one, at=later, replacing=known) for one in rivals))
+        assert won.count(True) == 1
+        assert (await db.followers.get("f1")).registration == rivals[won.index(True)]
+
+
+async def test_a_follower_that_was_heard_since_is_not_replaced(db: MongoPerfDB) -> None:
+    """It was taken for silent, and is not."""
+    await db.followers.put(registration(), at=T0)
+    silent = await db.followers.get("f1")
+    await db.followers.touch("f1", incarnation="i-1", at=T0 + timedelta(seconds=1))
+    assert not await db.followers.put(registration(incarnation="i-2"), at=T0, replacing=silent)
+    assert (await db.followers.get("f1")).registration.incarnation == "i-1"
+
+
+async def test_a_follower_says_how_its_clock_stands_and_that_it_leaves(db: MongoPerfDB) -> None:
+    """The last word counts; registering again is coming back."""
+    await db.followers.put(registration(), at=T0, clock_offset_s=86_400.5)
+    found = await db.followers.get("f1")
+    assert (found.clock_offset_s, found.left) == (86_400.5, False)
+    await db.followers.touch("f1", incarnation="i-1", at=T0, clock_offset_s=-0.25, left=True)
+    found = await db.followers.get("f1")
+    assert (found.clock_offset_s, found.left) == (-0.25, True)
+    await db.followers.put(registration(incarnation="i-2"), at=T0, replacing=found)
+    found = await db.followers.get("f1")
+    assert (found.clock_offset_s, found.left) == (None, False)
 
 
 async def test_a_token_is_found_by_its_digest_only(db: MongoPerfDB) -> None:

@@ -82,7 +82,8 @@ async def test_a_cordon_outlives_a_registration(db: MongoPerfDB) -> None:
     """Only the registration is new."""
     await db.followers.put(registration(), at=T0)
     await db.followers.cordon("f1", cordoned=True)
-    await db.followers.put(registration(incarnation="i-2"), at=T0 + timedelta(seconds=5))
+    older = await db.followers.get("f1")
+    assert await db.followers.put(registration(incarnation="i-2"), at=T0 + timedelta(seconds=5), replacing=older)
     found = await db.followers.get("f1")
     assert (found.cordoned, found.registration.incarnation) == (True, "i-2")
     await db.followers.cordon("f1", cordoned=False)
