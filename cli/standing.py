@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from cli.quantities import NOT_AVAILABLE, printable, seconds
 from cli.tables import table
 from shared.errors import NotFound
-from shared.wire.scheduling import Eta, ExplainView, SchedulingView
-from shared.wire.views import FollowerView
+from shared.wire.scheduling import ExplainView, SchedulingView
+from shared.wire.views import Eta, FollowerView
 
 if TYPE_CHECKING:
     from cli.client import Client

@@ -13,11 +13,14 @@ from leader.manage.dispatch import Dispatcher
 from leader.manage.events import Events
 from leader.manage.explain import Explainer
 from leader.manage.followers import Followers
+from leader.manage.history import History
 from leader.manage.ledger import Ledger
 from leader.manage.lineup import Lineup
 from leader.manage.moves import Listeners, Mover, Watcher
 from leader.manage.pins import Pinner
+from leader.manage.plan import Planner
 from leader.manage.policy import LeasePolicy
+from leader.manage.prepare import Preparer
 from leader.manage.queue import Queue
 from leader.manage.quotas import Quotas
 from leader.manage.reads import Reads
@@ -49,6 +52,7 @@ class Desk:
 
     perfdb: PerfDB
     submissions: Submissions
+    planner: Planner
     queue: Queue
     followers: Followers
     events: Events
@@ -59,6 +63,7 @@ class Desk:
     reconciler: Reconciler
     scheduling: Scheduling
     explainer: Explainer
+    history: History
     lineup: Lineup
     ledger: Ledger
     requeues: Requeues
@@ -109,6 +114,14 @@ def build_desk(
     followers = Followers(
         perfdb=perfdb, roster=roster, mover=mover, bell=bell, clock=clock, policy=policy, broker_url=broker_url
     )
+    preparer = Preparer(
+        records=perfdb.records,
+        roster=roster,
+        pinner=Pinner(models, perfdb.datasets),
+        clock=clock,
+        policy=policy,
+        ledger=ledger,
+    )
     searcher = Searcher(perfdb, followers, clock, lineup, ledger)
     reconciler = Reconciler(perfdb, recorder, searcher, lineup, ledger)
     delivery = Delivery(
@@ -128,25 +141,24 @@ def build_desk(
         perfdb=perfdb,
         submissions=Submissions(
             perfdb=perfdb,
-            roster=roster,
-            pinner=Pinner(models, perfdb.datasets),
+            preparer=preparer,
             mover=mover,
             reconciler=reconciler,
             searcher=searcher,
             bell=bell,
             clock=clock,
             policy=policy,
-            ledger=ledger,
             quotas=Quotas(scheduling, lineup),
         ),
+        planner=Planner(preparer=preparer, dispatcher=dispatcher, scheduling=scheduling, lineup=lineup, ledger=ledger),
         queue=Queue(
             perfdb=perfdb,
             mover=mover,
             delivery=delivery,
             dispatcher=dispatcher,
+            followers=followers,
             listeners=listeners,
             clock=clock,
-            followers=followers,
             policy=policy,
         ),
         followers=followers,
@@ -154,10 +166,13 @@ def build_desk(
         reads=Reads(perfdb, blobs),
         models=models,
         datasets=Datasets(perfdb, blobs, clock, max_bytes=max_upload_bytes),
-        reaper=Reaper(perfdb=perfdb, mover=mover, followers=followers, clock=clock, policy=policy),
+        reaper=Reaper(
+            perfdb=perfdb, mover=mover, followers=followers, lineup=lineup, bell=bell, clock=clock, policy=policy
+        ),
         reconciler=reconciler,
         scheduling=scheduling,
         explainer=Explainer(perfdb.runs, dispatcher, scheduling, lineup, clock),
+        history=History(ledger, dispatcher, scheduling, clock),
         lineup=lineup,
         ledger=ledger,
         requeues=requeues,

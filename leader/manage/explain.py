@@ -11,7 +11,8 @@ from leader.perfdb.protocol import RunStore
 from shared.clock import Clock
 from shared.errors import NotFound
 from shared.scheduling.explain import Explanation, explain
-from shared.wire.scheduling import Eta, ExplainView, ReasonView
+from shared.wire.scheduling import ExplainView, ReasonView
+from shared.wire.views import Eta
 
 
 class Explainer:

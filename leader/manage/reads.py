@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, Literal
 
 from leader.analyze.leaderboard import metric_named, view_of
-from leader.manage.views import full_job_view, job_view, run_view
+from leader.manage.views import full_job_view, job_view, origin_view, run_view
 from leader.perfdb.entities import Job, JobFilter, RecordFilter, Task
 from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import Blob, BlobStore
@@ -62,9 +62,11 @@ class Reads:
         return run_view(await self._db.runs.get(run_id))
 
     async def record(self, run_id: str) -> RecordView:
-        """Raises NotFound: no such run, or it has no record (yet)."""
-        await self._db.runs.get(run_id)
-        return RecordView(run_id=run_id, record=await self._db.records.get(run_id))
+        """Of a run that was not run, the record that it reuses. Raises NotFound: no such run, or no record (yet)."""
+        run = await self._db.runs.get(run_id)
+        origin = run.reused_from
+        record = await self._db.records.get(origin.run_id if origin else run_id)
+        return RecordView(run_id=run_id, record=record, reused_from=origin_view(origin))
 
     async def records(self, wanted: RecordFilter, *, limit: int = 50, cursor: str | None = None) -> Page[RecordView]:
         """Newest first. Raises InvalidInput: not one of our cursors."""
@@ -83,6 +85,10 @@ class Reads:
             NotFound: there is no such run, attempt or file.
         """
         run = await self._db.runs.get(run_id)
+        if run.reused_from is not None:
+            raise NotFound(
+                f"run {run_id} was not run, so it has no {kind}; run {run.reused_from.run_id} has, which it reuses"
+            )
         last, first = run.status.attempt, 1
         if attempt is not None:
             last = first = attempt

@@ -1,37 +1,26 @@
-"""From a job file to stored runs: plan, submit, cancel."""
+"""From a job file to stored runs: submit, cancel."""
 
-import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from leader.broker.protocol import Bell
-from leader.manage.blueprint import runs_of, searches_of
-from leader.manage.ledger import Ledger
 from leader.manage.moves import Move, Mover
-from leader.manage.pins import Pinner, Pins
 from leader.manage.policy import LeasePolicy
+from leader.manage.prepare import Preparer
 from leader.manage.quotas import Quotas
 from leader.manage.reconcile import Reconciler
-from leader.manage.roster import Roster
 from leader.manage.searcher import Searcher
 from leader.manage.views import full_job_view, is_alive, run_view
 from leader.perfdb.entities import Follower, Job, Run
 from leader.perfdb.protocol import PerfDB
-from model_repo.canonical.describe import describe
 from shared.clock import Clock
-from shared.errors import IdempotencyMismatch, NotAvailable, Problem, Unavailable
-from shared.jobs import ids
+from shared.errors import IdempotencyMismatch, Unavailable
 from shared.jobs.lifecycle import cancel
-from shared.jobs.spec import GeneratedModel, JobSpec, RunSpec
-from shared.jobs.sweep import expand
-from shared.scheduling.refusal import refusals
-from shared.wire.views import JobView, PlannedRun, PlanView, RunView
-
-ArgumentT = TypeVar("ArgumentT")
-ResultT = TypeVar("ResultT")
+from shared.jobs.spec import JobSpec
+from shared.jobs.sweep import ExpandedRun
+from shared.wire.views import JobView, RunView
 
 
 @dataclass(frozen=True)
@@ -42,16 +31,6 @@ class Submitted:
     created: bool
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A job and its first runs as they would be stored, and the followers that could run them."""
-
-    job: Job
-    runs: list[Run]
-    most_runs: list[int]  # that may come of each of them: of a search's first probe, all its probes
-    followers: list[Follower]
-
-
 class Submissions:
     """Accepts and cancels work."""
 
@@ -59,69 +38,43 @@ class Submissions:
         self,
         *,
         perfdb: PerfDB,
-        roster: Roster,
-        pinner: Pinner,
+        preparer: Preparer,
         mover: Mover,
         reconciler: Reconciler,
         searcher: Searcher,
         bell: Bell,
         clock: Clock,
         policy: LeasePolicy,
-        ledger: Ledger,
         quotas: Quotas,
     ) -> None:
         self._db = perfdb
-        self._roster = roster
-        self._pinner = pinner
+        self._preparer = preparer
         self._mover = mover
         self._reconciler = reconciler
         self._searcher = searcher
         self._bell = bell
         self._clock = clock
         self._policy = policy
-        self._ledger = ledger
         self._quotas = quotas
 
-    async def plan(self, spec: JobSpec) -> PlanView:
-        """The runs that the job would have, and how long they would take. No side effect.
-
-        How many probes a search takes depends on what they find, so its time is an upper bound: of as many as allowed.
-
-        Raises:
-            InvalidJobFile: the sweep is not valid.
-            NotFound: the model or the trace does not exist.
-            InvalidInput: a trace is named where a dataset is needed, or the reverse.
-            NotAvailable: no follower announces what a run needs.
-            InvalidModel: a model to be generated does not fit into one file.
-        """
-        prepared = await self._prepared(spec, owner="", key="", body_sha256="")
-        planned = [
-            PlannedRun(
-                index=run.index,
-                repeat=run.repeat,
-                point=run.point,
-                most_runs=most,
-                predicted_s=run.predicted_s * most,
-                predicted_p90_s=(run.predicted_p90_s or run.predicted_s) * most,
-            )
-            for run, most in zip(prepared.runs, prepared.most_runs, strict=True)
-        ]
-        return PlanView(
-            name=prepared.job.name,
-            runs=tuple(planned),
-            predicted_s=sum(run.predicted_s for run in planned),
-            predicted_p90_s=sum(run.predicted_p90_s or run.predicted_s for run in planned),
-            is_upper_bound=any(run.most_runs > 1 for run in planned),
-            comparability_keys=tuple(dict.fromkeys(run.comparability_key for run in prepared.runs)),
-        )
-
-    async def submit(self, spec: JobSpec, *, owner: str, idempotency_key: str | None, body_sha256: str) -> Submitted:
+    async def submit(
+        self,
+        spec: JobSpec,
+        expanded: Sequence[ExpandedRun] | None = None,
+        *,
+        owner: str,
+        idempotency_key: str | None,
+        body_sha256: str,
+    ) -> Submitted:
         """Store the job and its runs. Once it returns, the job survives any crash.
+
+        ``expanded``: the job's runs, where somebody has them already. What is reused is decided here, once, and stored
+        with the job: whoever completes it after a crash finds the same.
 
         Raises:
             IdempotencyMismatch: the owner used the key with another body.
             QuotaExceeded: the team may not have so many runs in the queue.
-            InvalidJobFile, NotFound, NotAvailable: as ``plan``.
+            InvalidJobFile, NotFound, InvalidInput, NotAvailable, InvalidModel: as ``Preparer.prepare``.
             Unavailable: the store failed; sending it again with the same key is safe.
         """
         if idempotency_key is not None:
@@ -129,13 +82,16 @@ class Submissions:
             if earlier is not None:
                 return await self._again(earlier, body_sha256)
         key = idempotency_key or f"unnamed-{secrets.token_hex(16)}"
-        prepared = await self._prepared(spec, owner=owner, key=key, body_sha256=body_sha256)
-        async with self._quotas.room_for(spec.team, len(prepared.runs)):
+        prepared = await self._preparer.prepare(spec, expanded, owner=owner, key=key, body_sha256=body_sha256)
+        if spec.reuse != "never":
+            prepared = prepared.reusing(await self._preparer.finds(prepared))
+        async with self._quotas.room_for(spec.team, len(prepared.to_be_run)):
             stored = await self._db.jobs.add(prepared.job)
             if stored.id != prepared.job.id:  # the same key came in twice at once
                 return await self._again(stored, body_sha256)
             await self._reconciler.complete(stored, prepared.runs)
-        self._ring(prepared.followers)
+        if prepared.to_be_run:
+            self._ring(prepared.followers)
         return Submitted(full_job_view(stored, prepared.runs), created=True)
 
     async def cancel_job(self, job_id: str) -> JobView:
@@ -184,66 +140,8 @@ class Submissions:
             await self._reconciler.complete(earlier)
         return Submitted(full_job_view(earlier, await self._db.runs.of_job(earlier.id)), created=False)
 
-    async def _prepared(self, spec: JobSpec, *, owner: str, key: str, body_sha256: str) -> Prepared:
-        """The job and its runs, checked against what exists."""
-        expanded = await _aside(spec, expand, spec)
-        specs = [run.spec for run in expanded]
-        _refuse_ungenerable(specs)
-        pins = await self._pinner.pins(specs)
-        followers = await self._able(specs, pins)
-        now = self._clock.utc_now()
-        job = Job(
-            id=ids.new_job_id(now, secrets.token_bytes(ids.RANDOM_BYTES)),
-            owner=owner,
-            team=spec.team,
-            name=spec.name,
-            priority=spec.priority,
-            idempotency_key=key,
-            body_sha256=body_sha256,
-            spec=spec.given(),
-            run_count=len(specs),
-            models=pins.models,
-            datasets=pins.datasets,
-            searches=(searches := searches_of(expanded, now)),
-            searching=bool(searches),
-            created_at=now,
-        )
-        return Prepared(
-            job,
-            await _aside(spec, lambda made: runs_of(made, self._ledger.learnt), job),
-            [run.most_runs for run in expanded],
-            followers,
-        )
-
-    async def _able(self, specs: Sequence[RunSpec], pins: Pins) -> list[Follower]:
-        """The followers, of which one at least can run each spec. Refuses only by a list that was read just now."""
-        followers = await self._roster.recent()
-        if _missing(specs, pins, followers):
-            followers = await self._roster.current()
-            if problems := _missing(specs, pins, followers):
-                raise NotAvailable(f"no follower can run this: {problems[0]}", problems=problems)
-        return followers
-
     def _ring(self, followers: Sequence[Follower]) -> None:
         now = self._clock.utc_now()
         for follower in followers:
             if is_alive(follower, now, self._policy.lease):
                 self._bell.ring(follower.registration.name)
-
-
-def _refuse_ungenerable(specs: Sequence[RunSpec]) -> None:
-    """A canonical model that no ONNX file can hold is refused here, by arithmetic, not on a follower."""
-    for model in dict.fromkeys(spec.model.generate for spec in specs if isinstance(spec.model, GeneratedModel)):
-        describe(model)
-
-
-async def _aside(spec: JobSpec, work: Callable[[ArgumentT], ResultT], argument: ArgumentT) -> ResultT:
-    """In a thread where there are many runs; for a single one the thread would cost more than the work."""
-    if spec.sweep or spec.repeats > 1:
-        return await asyncio.to_thread(work, argument)
-    return work(argument)
-
-
-def _missing(specs: Sequence[RunSpec], pins: Pins, followers: Sequence[Follower]) -> list[Problem]:
-    announced = {follower.registration.name: follower.registration.capabilities for follower in followers}
-    return refusals(specs, announced, {pin.name for pin in pins.datasets})

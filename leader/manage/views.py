@@ -5,11 +5,21 @@ from datetime import datetime, timedelta
 
 from leader.manage.blueprint import probe_run_id
 from leader.manage.probes import excused, is_cut_off
-from leader.perfdb.entities import Counts, Event, Follower, Job, Run, Search
+from leader.perfdb.entities import Counts, Event, Follower, Job, Origin, Run, Search
 from model_repo.protocol import VersionedBlob
 from shared.jobs.lifecycle import RunState
 from shared.jobs.state import JobState, job_state
-from shared.wire.views import DatasetKind, DatasetView, EventView, FollowerView, JobView, ProbeView, RunView, SearchView
+from shared.wire.views import (
+    DatasetKind,
+    DatasetView,
+    EventView,
+    FollowerView,
+    JobView,
+    OriginView,
+    ProbeView,
+    RunView,
+    SearchView,
+)
 
 API = "/api/v1"
 
@@ -106,6 +116,7 @@ def run_view(run: Run) -> RunView:
         log_tail=status.log_tail,
         predicted_s=run.predicted_s,
         predicted_p90_s=run.predicted_p90_s,
+        reused_from=origin_view(run.reused_from),
         created_at=run.created_at,
         updated_at=run.updated_at,
         spec=run.spec,
@@ -113,8 +124,23 @@ def run_view(run: Run) -> RunView:
     )
 
 
+def origin_view(origin: Origin | None) -> OriginView | None:
+    """Where the numbers of a run come from that was not run."""
+    if origin is None:
+        return None
+    return OriginView(run_id=origin.run_id, follower=origin.follower, measured_at=origin.measured_at)
+
+
 def _run_links(run: Run) -> dict[str, str]:
     path = f"{API}/runs/{run.id}"
+    if run.reused_from is not None:
+        links = {
+            "self": path,
+            "job": f"{API}/jobs/{run.job_id}",
+            "events": f"{path}/events",
+            "record": f"{path}/record",
+        }
+        return {**links, "origin": f"{API}/runs/{run.reused_from.run_id}"}
     links = {"self": path, "job": f"{API}/jobs/{run.job_id}", "events": f"{path}/events", "log": f"{path}/log"}
     if run.status.state.has_record:
         return {**links, "record": f"{path}/record", "samples": f"{path}/samples"}

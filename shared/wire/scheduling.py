@@ -10,7 +10,7 @@ from shared.jobs.spec import Name
 from shared.scheduling.policy import SchedulingPolicy
 from shared.scheduling.snapshot import Quota
 from shared.wire.identity import Wire
-from shared.wire.views import View
+from shared.wire.views import Eta, View
 
 _DEFAULT = SchedulingPolicy()
 
@@ -66,13 +66,6 @@ class ReasonView(View):
     name: str
     value: float | str
     words: str
-
-
-class Eta(View):
-    """Seconds from now, as predicted."""
-
-    p50_s: float
-    p90_s: float
 
 
 class ExplainView(View):

@@ -30,8 +30,23 @@ class ProblemDocument(View):
     problems: tuple[Problem, ...] = ()
 
 
+class Eta(View):
+    """Seconds from now, as predicted."""
+
+    p50_s: float
+    p90_s: float
+
+
+class OriginView(View):
+    """The run that measured what another shows, which was not run."""
+
+    run_id: str
+    follower: str
+    measured_at: datetime
+
+
 class RunView(View):
-    """A run as it stands."""
+    """A run as it stands. ``reused_from``: nothing was run, because that run had measured the same."""
 
     id: str
     job_id: str
@@ -47,6 +62,7 @@ class RunView(View):
     log_tail: str | None = None
     predicted_s: float
     predicted_p90_s: float | None = None
+    reused_from: OriginView | None = None
     created_at: datetime
     updated_at: datetime
     spec: dict[str, Any]
@@ -117,7 +133,11 @@ class Page(View, Generic[ItemT]):
 
 
 class PlannedRun(View):
-    """A run that a job would have; or a search, which takes up to ``most_runs``, ``predicted_s`` in all."""
+    """A run that a job would have; or a search, which takes up to ``most_runs``, ``predicted_s`` in all.
+
+    ``equal_runs``: the newest that measured the very same already, ``equal_count`` of all that were looked at.
+    ``reused_from``: the job's ``reuse`` takes the numbers of that one, and this is not run.
+    """
 
     index: int
     repeat: int
@@ -125,16 +145,27 @@ class PlannedRun(View):
     most_runs: int = 1
     predicted_s: float
     predicted_p90_s: float | None = None
+    equal_runs: tuple[str, ...] = ()
+    equal_count: int = 0
+    reused_from: OriginView | None = None
 
 
 class PlanView(View):
-    """What a job would do, without doing it. ``is_upper_bound``: it searches, and may need fewer probes."""
+    """What a job would do, without doing it. ``is_upper_bound``: it searches, and may need fewer probes.
+
+    ``predicted_s`` is of what is to be run. ``starts_in`` and ``ends_in``: the first start and the last end, if it
+    were submitted now; None where they are not in sight. ``forecast`` says why, or what they rest on.
+    """
 
     name: str
     runs: tuple[PlannedRun, ...]
     predicted_s: float
     predicted_p90_s: float | None = None
     is_upper_bound: bool = False
+    reuse: str = "never"
+    starts_in: Eta | None = None
+    ends_in: Eta | None = None
+    forecast: str = ""
     comparability_keys: tuple[str, ...]
 
 
@@ -255,7 +286,8 @@ class NewTokenView(TokenView):
 
 
 class RecordView(View):
-    """An accepted record."""
+    """An accepted record. ``reused_from``: the run was not run, and the record is that one's."""
 
     run_id: str
     record: Record
+    reused_from: OriginView | None = None

@@ -13,8 +13,8 @@ from cli.commands.scheduling import apply
 from cli.standing import drained, explain_lines, scheduling_lines
 from shared.errors import InvalidInput, NotFound
 from shared.jobs.lifecycle import RunState
-from shared.wire.scheduling import Eta, ExplainView, ReasonView, SchedulingSettings, SchedulingView, TeamQuota
-from shared.wire.views import FollowerView, Page
+from shared.wire.scheduling import ExplainView, ReasonView, SchedulingSettings, SchedulingView, TeamQuota
+from shared.wire.views import Eta, FollowerView, Page
 
 SCHEDULING = "/api/v1/scheduling"
 SHOWN = SchedulingView(

@@ -240,18 +240,18 @@ async def ran(place: Workplace, given: Assignment, *, setup_s: float, collection
 
 async def test_predictions_follow_what_runs_took(place: Workplace, mongo_url: str) -> None:
     """After three runs the plan says what they took; a leader that starts then has learnt the same."""
-    prior = await place.desk.submissions.plan(spec())
+    prior = await place.desk.planner.plan(spec())
     await place.submit(repeats=3)
     for _ in range(3):
         await ran(place, await place.claimed(), setup_s=20.0, collection_s=4.0)
-    learnt = await place.desk.submissions.plan(spec())
+    learnt = await place.desk.planner.plan(spec())
     assert prior.predicted_s == pytest.approx(1.0 + 2.0 + 2.0 + 1.5)
     assert learnt.predicted_s == pytest.approx(25.0)
     assert learnt.predicted_p90_s == pytest.approx(25.0)
     job = await place.submit()
     assert (job.runs[0].predicted_s, job.runs[0].predicted_p90_s) == pytest.approx((25.0, 25.0))
     async with workplace(mongo_url, followers=0) as later:
-        assert (await later.desk.submissions.plan(spec())).predicted_s == pytest.approx(25.0)
+        assert (await later.desk.planner.plan(spec())).predicted_s == pytest.approx(25.0)
 
 
 async def test_early_binding_is_kept_with_the_runs(mongo_url: str) -> None:

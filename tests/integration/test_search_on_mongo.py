@@ -215,6 +215,7 @@ async def test_a_probe_that_infrastructure_failed_is_run_again(place: Workplace)
     for _ in range(MOST_FAILURES[Cause.FOLLOWER_ERROR] - 1):
         given = await place.claimed()
         await place.desk.queue.deliver("f1", given.run_id, failure(given, Cause.FOLLOWER_ERROR))
+        place.clock.advance(60)
         assert (await place.desk.reads.job(job.id)).run_count == 1
     given = await place.claimed()
     await place.desk.queue.deliver("f1", given.run_id, failure(given, Cause.FOLLOWER_ERROR))
@@ -237,6 +238,7 @@ async def test_a_probe_that_loses_its_followers_is_seen_by_the_reconciler(place:
         await place.claimed()
         place.clock.advance(100)
         await place.desk.reaper.run_once()
+        place.clock.advance(60)
     await place.desk.reconciler.run_once()
     view = await place.desk.reads.job(job.id)
     assert [(run.state, run.spec["workload"]["rate"]) for run in view.runs] == [
@@ -282,8 +284,8 @@ async def test_jobs_that_search_are_listed_as_running_between_probes(
 
 async def test_a_plan_of_a_search_is_an_upper_bound(place: Workplace) -> None:
     """As many probes as it may take, each as long as the first."""
-    one = await place.desk.submissions.plan(spec())
-    plan = await place.desk.submissions.plan(spec(workload={**SEARCH, "probes": 7}, repeats=2))
+    one = await place.desk.planner.plan(spec())
+    plan = await place.desk.planner.plan(spec(workload={**SEARCH, "probes": 7}, repeats=2))
     assert (plan.is_upper_bound, one.is_upper_bound) == (True, False)
     assert [run.most_runs for run in plan.runs] == [7, 7]
     assert plan.predicted_s == pytest.approx(14 * one.predicted_s)

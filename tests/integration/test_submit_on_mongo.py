@@ -75,7 +75,7 @@ async def test_what_nobody_can_run_is_refused_and_not_stored(place: Workplace) -
 
 async def test_a_plan_has_no_side_effect(place: Workplace) -> None:
     """It tells runs, seconds and keys."""
-    plan = await place.desk.submissions.plan(spec(repeats=3, seconds=10))
+    plan = await place.desk.planner.plan(spec(repeats=3, seconds=10))
     assert (len(plan.runs), len(plan.comparability_keys)) == (3, 1)
     assert plan.predicted_s == pytest.approx(sum(run.predicted_s for run in plan.runs))
     assert plan.runs[0].predicted_s > 10

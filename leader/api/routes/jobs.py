@@ -63,7 +63,7 @@ async def submit_job(
     digest = hashlib.sha256(await request.body()).hexdigest()
     with _faults_in(document):
         submitted = await desk.submissions.submit(
-            document.job, owner=caller.name, idempotency_key=key, body_sha256=digest
+            document.job, document.runs, owner=caller.name, idempotency_key=key, body_sha256=digest
         )
     return Response(  # made here, because the view is valid already: FastAPI would validate it once more
         submitted.job.model_dump_json(),
@@ -81,9 +81,12 @@ async def validate_job(document: JobFile) -> ValidationView:
 
 @router.post("/plan", name="planJob")
 async def plan_job(desk: DeskParts, document: JobFile) -> PlanView:
-    """The runs that the job would have and how long they would take; nothing is stored."""
+    """The runs that the job would have, which of them are measured already, and how long it would take.
+
+    Nothing is stored.
+    """
     with _faults_in(document):
-        return await desk.submissions.plan(document.job)
+        return await desk.planner.plan(document.job)
 
 
 @router.get("", name="listJobs")
