@@ -14,6 +14,7 @@ from cli.errors import NoLeader
 from cli.sse import ServerSentEvent, parse_events
 from cli.transport import Transport
 from shared.errors import Unavailable
+from shared.wire.history import HEADER, HistoryFacts
 from shared.wire.scheduling import ExplainView, SchedulingView
 from shared.wire.views import (
     DatasetView,
@@ -156,6 +157,20 @@ class Client:
 
     def set_scheduling(self, settings: Mapping[str, Any]) -> SchedulingView:
         return self._transport.fetch(SchedulingView, "PUT", f"{API}/scheduling", json=dict(settings))
+
+    def history(self, *, within_s: float) -> tuple[str, HistoryFacts]:
+        """The ended runs as a trace, and what stands beside it.
+
+        Raises:
+            Unavailable: the answer is not what this command line knows under that name.
+        """
+        answer = self._transport.send("GET", f"{API}/history", params={"within_s": f"{within_s:g}"})
+        try:
+            return answer.text, HistoryFacts.model_validate_json(answer.headers.get(HEADER, ""))
+        except ValidationError as error:
+            raise Unavailable(
+                f"the history that {self.url} answered has no {HEADER} that this version knows"
+            ) from error
 
     def cordon(self, follower: str, *, cordoned: bool) -> FollowerView:
         what = "cordon" if cordoned else "uncordon"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli.commands import datasets, evidence, jobs, models, queue, scheduling, service, simulate, stack, tokens
+from cli.commands import datasets, evidence, jobs, models, queue, replay, scheduling, service, simulate, stack, tokens
 from cli.options import Invocation
 from cli.output import say
 
@@ -38,7 +38,7 @@ def root(
     said.url, said.token_file, said.debug = url, token_file, debug
 
 
-for part in (stack, jobs, queue, evidence, simulate, service):
+for part in (stack, jobs, queue, evidence, simulate, replay, service):
     part.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")

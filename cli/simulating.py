@@ -78,6 +78,6 @@ def evaluation_lines(found: Evaluation) -> Iterator[str]:
 
 
 def _told(interval: Interval) -> str:
-    if interval.seeds == 1:
+    if interval.low == interval.high:
         return f"{interval.value:.3f}"
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

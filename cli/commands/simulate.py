@@ -19,7 +19,8 @@ def simulate(
     policy: Annotated[str, typer.Option(help="PLACEMENT+ORDER, or one of the two.")] = "late-binding+fair-share",
     workload: Annotated[str, typer.Option(help="uniform, log-normal, bimodal or sweeps.")] = "log-normal",
     trace: Annotated[
-        Path | None, typer.Option(help="CSV of arrival,duration[,team,device] in seconds, instead of a workload.")
+        Path | None,
+        typer.Option(help="CSV of arrival,duration[,team,device,predicted], in seconds; else a workload."),
     ] = None,
     slots: Annotated[str, typer.Option(help="A number; or by device class: cpu=6,cuda=2.")] = "8",
     load: Annotated[float, typer.Option(help="Share of all slots' time that the workload needs.")] = 0.9,
@@ -27,7 +28,7 @@ def simulate(
     teams: Annotated[int, typer.Option(help="Teams that submit the workload.")] = 1,
     sigma: Annotated[float, typer.Option(help="Prediction error: sigma of its log-normal factor.")] = 0.5,
     seeds: Annotated[int, typer.Option(help="Simulations; a trace differs in prediction errors only.")] = 5,
-    deaths: Annotated[float, typer.Option(help="Deaths of each follower in a day.")] = 0.0,
+    deaths: Annotated[float, typer.Option("--deaths-per-day", "--deaths", help="Deaths of each follower.")] = 0.0,
     duplicates: Annotated[float, typer.Option(help="Share of runs that repeat an earlier one; reused.")] = 0.0,
     stop_early: Annotated[float, typer.Option(help="Share of each run that early stopping saves.")] = 0.0,
     output: Output = Format.TABLE,

@@ -84,6 +84,7 @@ ACCESS: Final[Mapping[str, Access]] = {
     # scheduling
     "getScheduling": Access(ADMINISTER),
     "setScheduling": Access(ADMINISTER, Body.JSON),
+    "getHistory": Access(READ),
     # tokens
     "addToken": Access(ADMINISTER, Body.JSON),
     "listTokens": Access(ADMINISTER),

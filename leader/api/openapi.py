@@ -16,11 +16,15 @@ from leader.api import bodies, problems
 from leader.api.access import ACCESS, Access, Body
 from leader.api.files import BYTES
 from leader.auth.roles import Permission
+from shared.wire.history import HistoryFacts
 from shared.wire.views import EventView, ProblemDocument
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "openapi.json"
 _SECURITY: Final[Mapping[str, list[str]]] = {"bearer": []}
 _REF: Final = "#/components/schemas/{model}"
+_NO_ANSWERS: Final = (ProblemDocument, EventView, HistoryFacts)
+"""Models that no route returns as its body, and that are sent all the same."""
+
 _NOT_FASTAPIS: Final = ("HTTPValidationError", "ValidationError")
 
 _OF_BODY: Final[Mapping[Body, tuple[int, ...]]] = {
@@ -41,8 +45,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     components = document["components"]
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-    _, extra = models_json_schema([(ProblemDocument, "serialization"), (EventView, "serialization")], ref_template=_REF)
-    components["schemas"] |= extra["$defs"]
+    _, extra = models_json_schema([(model, "serialization") for model in _NO_ANSWERS], ref_template=_REF)
+    components["schemas"] = extra["$defs"] | components["schemas"]
     for name in _NOT_FASTAPIS:
         components["schemas"].pop(name, None)
     for path, operation in _operations(document):

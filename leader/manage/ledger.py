@@ -114,6 +114,10 @@ class Ledger:
             for team in decayed
         }
 
+    def ended_since(self, since: datetime) -> list[Spent]:
+        """What runs took that ended since then, as far as it is kept; in no order."""
+        return [one for one in self._kept.values() if one.ended_at >= since]
+
     def prediction_errors(self) -> list[float]:
         """Predicted over taken, of the runs that succeeded, in the order in which they came to be known."""
         known = (one for one in self._kept.values() if one.setup_s is not None and one.last_s > 0)
@@ -150,6 +154,8 @@ def spent_by(run: Run, evidence: Evidence | None, story: list[Event]) -> Spent |
         predicted_p90_s=run.predicted_p90_s,
         setup_s=setup_s,
         collection_s=collection_s,
+        submitted_at=run.created_at,
+        device=spec.service.device,
         ended_at=_ended_at(run),
     )
 

@@ -31,6 +31,11 @@ class Scheduling:
         self.policy = SchedulingPolicy()
         self.quotas: dict[str, Quota] = {}
 
+    @property
+    def settings(self) -> SchedulingSettings:
+        """In force, as of the last ``refresh``."""
+        return self._settings
+
     async def refresh(self) -> None:
         """Be no older than two seconds. Raises Unavailable."""
         now_ns = self._clock.monotonic_ns()

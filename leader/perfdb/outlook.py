@@ -15,6 +15,8 @@ Document = dict[str, Any]
 
 WAITING_FIELDS: Final = {
     "fence": "$status.fence",  # not every server that this runs on keeps the path of a field that is only named
+    "not_before_us": "$status.not_before_us",
+    "avoid": "$status.avoid",
     **{
         name: f"${name}"
         for name in ("job_id", "team", "priority", "predicted_s", "outlook", "needs", "bound_to", "created_at_us")
@@ -67,7 +69,7 @@ def _needs(text: str) -> Needs:
 
 def waiting_from_document(document: Document) -> WaitingRun:
     """From ``WAITING_FIELDS`` alone."""
-    bound_to = document.get("bound_to")
+    bound_to, not_before_us = document.get("bound_to"), document.get("not_before_us")
     return WaitingRun(
         id=document["_id"],
         job_id=document["job_id"],
@@ -77,6 +79,8 @@ def waiting_from_document(document: Document) -> WaitingRun:
         needs=_needs(document["needs"]),
         fence=document["fence"],
         bound_to=SlotKey(*json.loads(bound_to)) if bound_to else None,
+        not_before=None if not_before_us is None else _EPOCH + not_before_us * _MICROSECOND,
+        avoid=tuple(document.get("avoid") or ()),  # absent before retries went elsewhere
         created_at=_EPOCH + document["created_at_us"] * _MICROSECOND,
         **_read(document.get("outlook")),
     )
@@ -94,15 +98,20 @@ def spent_to_document(spent: Spent) -> Document:
         **{name: getattr(spent, name) for name in _SPENT_PLAIN},
         "_id": spent.run_id,
         "served": json.dumps([served.platform, served.model, served.family]),
+        "submitted_at_us": _to_us(spent.submitted_at) if spent.submitted_at else None,
+        "device": spent.device,
         "ended_at_us": _to_us(spent.ended_at),
     }
 
 
 def spent_from_document(document: Document) -> Spent:
     """The inverse."""
+    submitted_at_us = document.get("submitted_at_us")  # absent in older entries
     return Spent(
         **{name: document[name] for name in _SPENT_PLAIN},
         served=Served(*json.loads(document["served"])),
+        submitted_at=None if submitted_at_us is None else _EPOCH + submitted_at_us * _MICROSECOND,
+        device=document.get("device"),
         ended_at=_EPOCH + document["ended_at_us"] * _MICROSECOND,
     )
 

@@ -30,11 +30,15 @@ def flow_bound_s(arrival_s: Floats, duration_s: Floats, slots: int) -> float:
     least what smallest-first with preemption gives it in sum, and a run that is not preempted ends half its length
     after that moment (M. X. Goemans, M. Queyranne, A. S. Schulz, M. Skutella, Y. Wang 2002).
     """
+    return float(flow_bounds_s(arrival_s, duration_s, slots).sum())
+
+
+def flow_bounds_s(arrival_s: Floats, duration_s: Floats, slots: int) -> Floats:
+    """Run -> its part of ``flow_bound_s``, in seconds. Only the sum is a bound: a single run may be below its part."""
     if not len(duration_s):
-        return 0.0
-    total_s = float(duration_s.sum())
-    busy_s = float(mean_busy_times(arrival_s, duration_s / slots).sum())
-    return max(total_s, busy_s + total_s / 2 - float(arrival_s.sum()))
+        return np.zeros(0)
+    relaxed_s = mean_busy_times(arrival_s, duration_s / slots) + duration_s / 2 - arrival_s
+    return relaxed_s if relaxed_s.sum() > duration_s.sum() else duration_s
 
 
 class _Waiting(NamedTuple):

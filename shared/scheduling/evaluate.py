@@ -1,5 +1,6 @@
 """A policy's figures over several streams, beside two others on the very same streams."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -23,7 +24,7 @@ RESAMPLES: Final = 2_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds with its 95 % interval: percentile bootstrap over the seeds."""
+    """A ratio with its 95 % interval: percentile bootstrap over the seeds, or of a single seed over blocks of runs."""
 
     value: float
     low: float
@@ -83,7 +84,7 @@ def figures_of(policy: SchedulingPolicy, outcomes: Sequence[Outcome], speedup: M
         jain_index=float(np.mean([jain_of(outcome) for outcome in outcomes])),
         idle_while_waiting=sum(outcome.idle_while_waiting_s for outcome in outcomes) / slot_s,
         wasted=sum(outcome.wasted_s for outcome in outcomes) / slot_s,
-        ratio_to_bound=bootstrap(np.array([outcome.ratio_to_bound for outcome in outcomes])),
+        ratio_to_bound=_ratio_to_bound(outcomes),
         speedup=speedup,
     )
 
@@ -96,15 +97,28 @@ def slowdowns(outcome: Outcome) -> Floats:
 
 def jain_of(outcome: Outcome) -> float:
     """R. Jain's index (1984) of the teams' speeds, a speed being 1 / mean slowdown: (sum x)^2 / (n sum x^2)."""
-    team, slowdown = np.array(outcome.stream.team)[outcome.executed], slowdowns(outcome)
+    return jain_index(np.array(outcome.stream.team)[outcome.executed], slowdowns(outcome))
+
+
+def jain_index(team: NDArray[np.str_], slowdown: Floats) -> float:
+    """As ``jain_of``, from the team and the slowdown of each run, both (n,)."""
     speed = np.array([1 / slowdown[team == name].mean() for name in np.unique(team)])
     return float(speed.sum() ** 2 / (len(speed) * (speed**2).sum()))
 
 
 def speedup_over(usual: Sequence[Outcome], outcomes: Sequence[Outcome]) -> Interval:
     """Mean completion time of ``usual`` over that of ``outcomes``, over all seeds; resampled in pairs."""
+    if len(outcomes) == 1:
+        return block_bootstrap(usual[0].completion_s, outcomes[0].completion_s)
     above = np.array([outcome.completion_s.mean() for outcome in usual])
     return bootstrap(above, np.array([outcome.completion_s.mean() for outcome in outcomes]))
+
+
+def _ratio_to_bound(outcomes: Sequence[Outcome]) -> Interval:
+    if len(outcomes) == 1:
+        executed = outcomes[0].executed
+        return block_bootstrap(outcomes[0].completion_s[executed], outcomes[0].bounds_s[executed])
+    return bootstrap(np.array([outcome.ratio_to_bound for outcome in outcomes]))
 
 
 def bootstrap(above: Floats, below: Floats | None = None) -> Interval:
@@ -114,3 +128,20 @@ def bootstrap(above: Floats, below: Floats | None = None) -> Interval:
     drawn = above[picks].mean(axis=1) / under[picks].mean(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Interval(float(above.mean() / under.mean()), float(low), float(high), len(above))
+
+
+def block_bootstrap(above: Floats, below: Floats) -> Interval:
+    """Sum of ``above`` over sum of ``below``, both (n,) of the runs by arrival, with a 95 % interval.
+
+    Runs that are near each other wait for the same runs, so blocks of about sqrt(n) neighbours are drawn, the last run
+    being followed by the first (circular block bootstrap, D. N. Politis and J. P. Romano 1992).
+    """
+    n = len(above)
+    length = math.ceil(math.sqrt(n))
+    first = np.random.default_rng(0).integers(n, size=(RESAMPLES, math.ceil(n / length)))
+    sums = []
+    for values in (above, below):
+        until = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[:length]]))])
+        sums.append((until[first + length] - until[first]).sum(axis=1))
+    low, high = np.quantile(sums[0] / sums[1], (0.025, 0.975))
+    return Interval(float(above.sum() / below.sum()), float(low), float(high), 1)

@@ -1,7 +1,7 @@
 """What a policy makes of a stream of runs, in virtual time, by the very code that places real ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.errors import InvalidInput
 from shared.scheduling.backlog import Queued, SlotKey
-from shared.scheduling.bounds import flow_bound_s
+from shared.scheduling.bounds import flow_bounds_s
 from shared.scheduling.cluster import Cluster, Ended
 from shared.scheduling.needs import Need, Needs
 from shared.scheduling.policy import DEFAULT, SchedulingPolicy
@@ -28,7 +28,8 @@ class Setting:
 
     Args:
         slots: device class -> slots, each a follower of its own.
-        sigma: predictions are the truth times a log-normal factor of median 1 and this sigma.
+        sigma: predictions are the truth times a log-normal factor of median 1 and this sigma; not those that the
+            stream brings with it.
         deaths_per_day: of each follower; it comes back after ``outage_s``.
         reuse: a duplicate does not run: it ends when the run that it repeats has ended, at once if it has.
         stop_early: the share of each duration that stopping at a narrow interval saves.
@@ -64,8 +65,8 @@ class Outcome:
     ended_s: Floats
     idle_while_waiting_s: float  # slot-seconds
     wasted_s: float  # slot-seconds of attempts cut off by deaths
-    slots: int
-    bound_s: float  # certified: no schedule of the executed runs has a smaller total completion time
+    slots_by_device: Mapping[str, int]
+    bounds_s: Floats  # each executed run's part of the certified bound; 0 for the others
 
     @property
     def completion_s(self) -> Floats:
@@ -82,12 +83,30 @@ class Outcome:
     @property
     def slot_s(self) -> float:
         """Slot-seconds from the first arrival to the last end."""
-        return self.slots * float(self.ended_s.max() - self.stream.arrival_s.min())
+        return sum(self.slots_by_device.values()) * float(self.ended_s.max() - self.stream.arrival_s.min())
+
+    @property
+    def bound_s(self) -> float:
+        """Certified: no schedule of the executed runs has a smaller total completion time."""
+        return float(self.bounds_s.sum())
 
     @property
     def ratio_to_bound(self) -> float:
         """Total completion time of the executed runs over the bound; 1 cannot be beaten."""
         return float(self.completion_s[self.executed].sum()) / self.bound_s
+
+    def only(self, rows: NDArray[np.bool_]) -> "Outcome":
+        """What happened to some of the runs. What concerns the slots stays; the bound is of these runs alone.
+
+        Alone they could only be faster, so that bound too is below what they took.
+        """
+        if rows.all():
+            return self
+        chosen, executed = self.stream.only(rows), self.executed[rows]
+        return replace(
+            self, stream=chosen, executed=executed, taken_s=self.taken_s[rows], started_s=self.started_s[rows],
+            ended_s=self.ended_s[rows], bounds_s=_bounds_s(chosen, self.slots_by_device, self.taken_s[rows], executed),
+        )  # fmt: skip
 
 
 def simulate(stream: Stream, setting: Setting, seed: int) -> Outcome:
@@ -101,7 +120,7 @@ def simulate(stream: Stream, setting: Setting, seed: int) -> Outcome:
     taken_s = stream.duration_s * (1 - setting.stop_early)
     executed = stream.duplicate_of < 0 if setting.reuse else np.ones(len(stream), np.bool_)
     cluster = _cluster(setting, taken_s)
-    _arrivals(cluster, stream, taken_s * _errors(len(stream), setting.sigma, seed), executed)
+    _arrivals(cluster, stream, _predicted_s(stream, setting, seed), executed)
     _deaths(cluster, stream, setting, seed)
     started_s, ended_s = _run(cluster, len(stream), int(executed.sum()))
     if setting.reuse:
@@ -109,13 +128,18 @@ def simulate(stream: Stream, setting: Setting, seed: int) -> Outcome:
         ended_s[later] = np.maximum(ended_s[stream.duplicate_of[later]], stream.arrival_s[later])
     return Outcome(
         stream=stream, executed=executed, taken_s=taken_s, started_s=started_s, ended_s=ended_s,
-        idle_while_waiting_s=cluster.idle_while_waiting_s, wasted_s=cluster.wasted_s, slots=sum(setting.slots.values()),
-        bound_s=_bound_s(stream, setting, taken_s, executed),
+        idle_while_waiting_s=cluster.idle_while_waiting_s, wasted_s=cluster.wasted_s,
+        slots_by_device=setting.slots, bounds_s=_bounds_s(stream, setting.slots, taken_s, executed),
     )  # fmt: skip
 
 
-def _errors(n: int, sigma: float, seed: int) -> Floats:
-    return np.exp(sigma * np.random.default_rng([seed, 11]).standard_normal(n))
+def _predicted_s(stream: Stream, setting: Setting, seed: int) -> Floats:
+    """What the stream says was predicted; else the truth with an error. Early stopping is foreseen by both."""
+    errors = np.exp(setting.sigma * np.random.default_rng([seed, 11]).standard_normal(len(stream)))
+    predicted_s: Floats = stream.duration_s * errors
+    if stream.predicted_s is not None:
+        predicted_s = np.where(np.isnan(stream.predicted_s), predicted_s, stream.predicted_s)
+    return predicted_s * (1 - setting.stop_early)
 
 
 def _cluster(setting: Setting, taken_s: Floats) -> Cluster:
@@ -169,10 +193,12 @@ def _run(cluster: Cluster, n: int, due: int) -> tuple[Floats, Floats]:
     return started_s, ended_s
 
 
-def _bound_s(stream: Stream, setting: Setting, taken_s: Floats, executed: NDArray[np.bool_]) -> float:
-    """The bounds of the device classes, which do not compete, added."""
-    devices = np.array(stream.device)
-    chosen = {device: executed & (devices == device) for device in setting.slots}
-    return sum(
-        flow_bound_s(stream.arrival_s[rows], taken_s[rows], setting.slots[device]) for device, rows in chosen.items()
-    )
+def _bounds_s(
+    stream: Stream, slots_by_device: Mapping[str, int], taken_s: Floats, executed: NDArray[np.bool_]
+) -> Floats:
+    """Of each device class by itself: they do not compete."""
+    devices, found = np.array(stream.device), np.zeros(len(stream))
+    for device, slots in slots_by_device.items():
+        rows = executed & (devices == device)
+        found[rows] = flow_bounds_s(stream.arrival_s[rows], taken_s[rows], slots)
+    return found

@@ -24,9 +24,19 @@ class Stream:
     team: tuple[str, ...]
     device: tuple[str, ...]
     duplicate_of: NDArray[np.int64]  # the earlier run that it repeats exactly; -1: none
+    predicted_s: Floats | None = None  # what was predicted, where that is known; NaN where it is not
 
     def __len__(self) -> int:
         return len(self.arrival_s)
+
+    def only(self, rows: NDArray[np.bool_]) -> "Stream":
+        """Some of the runs; what a run repeats is then not known any more."""
+        picked = np.flatnonzero(rows)
+        return Stream(
+            self.arrival_s[rows], self.duration_s[rows], tuple(self.team[row] for row in picked),
+            tuple(self.device[row] for row in picked), np.full(len(picked), -1, np.int64),
+            None if self.predicted_s is None else self.predicted_s[rows],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

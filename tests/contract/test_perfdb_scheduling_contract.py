@@ -56,7 +56,7 @@ def spent(number: int, **changes: object) -> Spent:
     entry = Spent(
         run_id=f"j-{number}.0000", team="vision", follower="f1", served=KIND, occupied_s=12.5, last_s=10.0,
         predicted_s=9.0, predicted_p90_s=None, setup_s=1.5, collection_s=None,
-        ended_at=T0 + timedelta(seconds=number),
+        submitted_at=T0 - timedelta(seconds=1), device="cuda", ended_at=T0 + timedelta(seconds=number),
     )  # fmt: skip
     return replace(entry, **changes)  # type: ignore[arg-type]  # fields of Spent
 

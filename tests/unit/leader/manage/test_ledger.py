@@ -71,6 +71,7 @@ def test_a_run_takes_from_its_claim_to_its_end() -> None:
     assert spent.setup_s == pytest.approx(4.0)
     assert spent.collection_s == pytest.approx(100.0 - 92.0 - 4.0)
     assert (spent.team, spent.follower, spent.served, spent.ended_at) == ("vision", "f1", KIND, at(110.0))
+    assert (spent.submitted_at, spent.device) == (T0, "cpu")
 
 
 def test_every_attempt_counts_for_the_team_and_the_last_for_predictions() -> None:
@@ -182,6 +183,16 @@ async def test_entries_of_other_leaders_come_with_the_next_look() -> None:
     assert use["vision"].decayed_s == pytest.approx(200.0, rel=1e-3)
     assert use["speech"].decayed_s == pytest.approx(100.0, rel=1e-3)
     assert ledger.prediction_errors() == [0.8, 0.8, 0.8]
+
+
+async def test_what_ended_within_a_time_is_known_without_the_store() -> None:
+    """What ended before it is left out."""
+    ledger, shelf, _ = ledger_at(at(100.0))
+    shelf.entries = {"r1": entry(1, ended_at=at(10.0)), "r2": entry(2, ended_at=at(60.0))}
+    await ledger.refresh()
+    shelf.entries.clear()
+    assert [one.run_id for one in ledger.ended_since(at(10.001))] == ["r2"]
+    assert len(ledger.ended_since(at(10.0))) == 2
 
 
 async def test_a_sum_that_is_kept_is_the_sum_made_anew() -> None:
