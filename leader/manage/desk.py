@@ -14,7 +14,6 @@ from leader.manage.events import Events
 from leader.manage.explain import Explainer
 from leader.manage.followers import Followers
 from leader.manage.history import History
-from leader.manage.history import History
 from leader.manage.ledger import Ledger
 from leader.manage.lineup import Lineup
 from leader.manage.moves import Listeners, Mover, Watcher
@@ -64,7 +63,6 @@ class Desk:
     reconciler: Reconciler
     scheduling: Scheduling
     explainer: Explainer
-    history: History
     history: History
     lineup: Lineup
     ledger: Ledger
@@ -174,7 +172,6 @@ def build_desk(
         reconciler=reconciler,
         scheduling=scheduling,
         explainer=Explainer(perfdb.runs, dispatcher, scheduling, lineup, clock),
-        history=History(ledger, dispatcher, scheduling, clock),
         history=History(ledger, dispatcher, scheduling, clock),
         lineup=lineup,
         ledger=ledger,
