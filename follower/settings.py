@@ -15,6 +15,8 @@ from shared.jobs.spec import NAME_PATTERN
 PREFIX: Final = "INFERBENCH_"
 ATTEMPT_MARK: Final = PREFIX + "ATTEMPT_DIR"
 """Carried by every process of an attempt; by it, and by nothing else, leftovers are recognised."""
+SLOT_LOCK_DIR: Final = Path("/tmp/inferbench-slots")  # noqa: S108 - shared on purpose, and guarded by its users
+"""One for the machine: not below TMPDIR, which differs from user to user and from stack to stack."""
 
 
 def _host_name() -> str:
@@ -31,6 +33,10 @@ class FollowerSettings(BaseSettings):
     token_file: Path = Field(Path(".inferbench/follower.token"), description="File with the follower token.")
     follower_name: str = Field(default_factory=_host_name, pattern=NAME_PATTERN, description="Name at the leader.")
     work_dir: Path = Field(Path(".inferbench/follower"), description="Attempts, results not yet sent, fetched models.")
+    slot_lock_dir: Path = Field(
+        SLOT_LOCK_DIR,
+        description="Where the locks on this machine's devices lie; only agents of one directory exclude each other.",
+    )
     labels: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="What jobs may require of this follower: zone=lab-2,rack=7."
     )
@@ -54,7 +60,7 @@ class FollowerSettings(BaseSettings):
     def _are_pairs(cls, value: Any) -> Any:
         return _parse_labels(value) if isinstance(value, str) else value
 
-    @field_validator("work_dir", "token_file")
+    @field_validator("work_dir", "token_file", "slot_lock_dir")
     @classmethod
     def _is_absolute(cls, value: Path) -> Path:
         return value.absolute()

@@ -1,6 +1,7 @@
-"""Nothing of the developer's own settings may leak into a test."""
+"""Nothing of the developer's own settings may leak into a test, and no test may wait for another's devices."""
 
 import os
+import secrets
 
 import pytest
 
@@ -10,8 +11,14 @@ KEPT = {"INFERBENCH_TEST_MONGO_URL"}
 
 
 @pytest.fixture(autouse=True)
-def _without_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test starts without INFERBENCH_* variables, save those that choose test servers."""
+def _without_own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each test starts without INFERBENCH_* variables, save those that choose test servers.
+
+    Its followers lock the machine's cores for themselves alone: beside a developer's own stack, and beside a stack that
+    other tests share.
+    """
     for name in os.environ:  # noqa: TID251 - removes settings, reads none
         if name.startswith("INFERBENCH_") and name not in KEPT:
             monkeypatch.delenv(name)
+    own_locks = tmp_path_factory.getbasetemp() / "slots" / secrets.token_hex(8)
+    monkeypatch.setenv("INFERBENCH_SLOT_LOCK_DIR", str(own_locks))

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,10 +39,15 @@ class Attempts:
         self._command = tuple(command)
         self._running: dict[AttemptKey, subprocess.Popen[str]] = {}
 
-    def start(self, key: AttemptKey, directory: AttemptDir, order: AttemptOrder) -> None:
-        """Spawn ``COMMAND DIRECTORY``, tied to us and pinned to the client's cores; what goes wrong is an exit."""
+    def start(
+        self, key: AttemptKey, directory: AttemptDir, order: AttemptOrder, inherited: Collection[int] = ()
+    ) -> None:
+        """Spawn ``COMMAND DIRECTORY``, tied to us and pinned to the client's cores; what goes wrong is an exit.
+
+        ``inherited``: descriptors that the attempt keeps open as long as it lives: the locks on its slot.
+        """
         try:
-            process = self._spawn(directory, order)
+            process = self._spawn(directory, order, inherited)
         except OSError as error:
             log.exception("attempt-not-started", attempt=str(key))
             self._post(AttemptExited(key, _not_started(error)))
@@ -51,8 +56,13 @@ class Attempts:
         log.info("attempt-started", attempt=str(key), pid=process.pid)
         threading.Thread(target=self._watch, args=(key, directory, process), name=f"watch-{key}", daemon=True).start()
 
-    def kill(self, key: AttemptKey) -> None:
-        """SIGKILL: what the attempt started dies with it. One that is gone already is no error."""
+    def kill(self, key: AttemptKey, directory: AttemptDir, last_word: Failure | None = None) -> None:
+        """SIGKILL: what the attempt started dies with it. One that is gone already is no error.
+
+        ``last_word`` is what will be delivered for it; written down first, so that a later start still knows it.
+        """
+        if last_word is not None:
+            _leave(directory, last_word)
         if process := self._running.get(key):
             process.kill()
 
@@ -61,7 +71,7 @@ class Attempts:
         for process in tuple(self._running.values()):
             process.kill()
 
-    def _spawn(self, directory: AttemptDir, order: AttemptOrder) -> subprocess.Popen[str]:
+    def _spawn(self, directory: AttemptDir, order: AttemptOrder, inherited: Collection[int]) -> subprocess.Popen[str]:
         directory.root.mkdir(parents=True)
         directory.order.write_text(order.model_dump_json())
         cores = ",".join(map(str, order.slot.client_cores))
@@ -74,6 +84,7 @@ class Attempts:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
+                pass_fds=tuple(inherited),
                 text=True,
             )
 
@@ -102,6 +113,13 @@ class Attempts:
             log.warning("attempt-said-nonsense", attempt=str(key), line=line[:200])
             return
         self._post(AttemptProgressed(key, event))
+
+
+def _leave(directory: AttemptDir, last_word: Failure) -> None:
+    try:
+        directory.last_word.write_text(last_word.model_dump_json())
+    except OSError as error:
+        log.warning("last-word-not-written", directory=str(directory.root), reason=str(error))
 
 
 def _not_started(error: OSError) -> Failure:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ from follower.agent.delivery import deliver
 from follower.agent.events import Event
 from follower.agent.leader import CALL_TIMEOUT_S, LeaderClient
 from follower.attempt.order import AttemptDir
+from shared.clock import SystemClock
 from shared.errors import Conflict, Forbidden, InferBenchError, InvalidInput, NotFound, Unauthenticated, Unavailable
 from shared.wire.assignment import Claim, LeaseCall, Progress
 from shared.wire.identity import Heartbeat, Registration
@@ -30,13 +32,15 @@ class Calls:
     client: LeaderClient
     registration: Registration
     clock: Callable[[], int] = now_ns
+    utc_now: Callable[[], datetime] = SystemClock().utc_now
 
     def register(self) -> Events:
         """Say who we are; what the leader finds wrong with that, time does not heal."""
 
         def call() -> Events:
+            registration = self.registration.model_copy(update={"utc_now": self.utc_now()})
             try:
-                return (events.Registered(self.client.register(self.registration)),)
+                return (events.Registered(self.client.register(registration)),)
             except (InvalidInput, NotFound, Conflict) as error:
                 return (events.ShutOut(f"the leader refused the registration: {error.detail}"),)
 
@@ -46,8 +50,14 @@ class Calls:
         """Say that we live. 404: the leader has forgotten us; 409: another agent goes by our name."""
 
         def call() -> Events:
+            beat = Heartbeat(
+                incarnation=self._incarnation,
+                busy_slots=instruction.busy_slots,
+                utc_now=self.utc_now(),
+                leaving=instruction.leaving,
+            )
             try:
-                self.client.heartbeat(Heartbeat(incarnation=self._incarnation, busy_slots=instruction.busy_slots))
+                self.client.heartbeat(beat)
             except NotFound:
                 return (events.Beaten(known=False),)
             except Conflict as error:

@@ -51,11 +51,12 @@ def deliver(
 
 
 def read_outcome(directory: AttemptDir) -> Success | Failure:
-    """How the attempt ended, in its own words; one that was cut off before it had any was stopped with its agent."""
+    """How the attempt ended: in its own words, or in the agent's that ended it; without either, both died together."""
+    said = next((path for path in (directory.outcome, directory.last_word) if path.exists()), None)
+    if said is None:
+        return Failure(cause=Cause.FOLLOWER_DIED, detail="the follower died during the attempt")
     try:
-        return _OUTCOME.validate_json(directory.outcome.read_bytes())
-    except FileNotFoundError:
-        return Failure(cause=Cause.FOLLOWER_STOPPED, detail="the follower was stopped during the attempt")
+        return _OUTCOME.validate_json(said.read_bytes())
     except ValidationError as error:
         return Failure(cause=Cause.FOLLOWER_ERROR, detail=f"the outcome cannot be read: {error.errors()[0]['msg']}")
 

@@ -50,7 +50,7 @@ def _kill(state: AgentState, _now_ns: int) -> Settled:
     for held in state.attempts.values():
         if held.stage is Stage.KILLING and not held.kill_ordered:
             state = state.with_attempt(replace(held, kill_ordered=True))
-            due.append(events.KillAttempt(held.key, held.kill_reason or ""))
+            due.append(events.KillAttempt(held.key, held.kill_reason or "", held.failure))
     return state, due
 
 
@@ -129,9 +129,12 @@ def _beat(state: AgentState, now_ns: int) -> Settled:
 def _exit(state: AgentState, now_ns: int) -> Settled:
     if state.phase is not Phase.STOPPING:
         return state, []
-    waiting = state.attempts or any(clock.asking for clock in state.slots.values())
-    if waiting and state.stop_at_ns is not None and now_ns < state.stop_at_ns:
-        return state, []
+    waiting = bool(state.attempts) or any(clock.asking for clock in state.slots.values())
+    if state.stop_at_ns is not None and now_ns < state.stop_at_ns:
+        if waiting or state.beating:
+            return state, []
+        if state.farewell:
+            return replace(state, farewell=False, beating=True), [events.SendHeartbeat((), leaving=True)]
     return replace(state, phase=Phase.STOPPED), [events.Exit(state.exit_error)]
 
 

@@ -198,9 +198,10 @@ class Register:
 
 @dataclass(frozen=True)
 class SendHeartbeat:
-    """Tell the leader that we live."""
+    """Tell the leader that we live; or, ``leaving``, that we stop and hold nothing any more."""
 
     busy_slots: tuple[str, ...]
+    leaving: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,10 +238,11 @@ class ForwardProgress:
 
 @dataclass(frozen=True)
 class KillAttempt:
-    """End the attempt's process and all that it started, now."""
+    """End the attempt's process and all that it started, now; ``failure`` will be delivered for it, if anything is."""
 
     key: AttemptKey
     reason: str
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)

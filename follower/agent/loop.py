@@ -4,8 +4,10 @@ Leases have threads of their own, so that no slow upload and no slow claim can k
 Attempts are started from the thread that runs the loop, because the kernel ends them with it.
 """
 
+import os
 import queue
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import singledispatchmethod
 
 import structlog
@@ -19,9 +21,12 @@ from follower.agent.duties import step
 from follower.agent.events import Event
 from follower.agent.lane import Lane
 from follower.agent.leader import LeaderClient
+from follower.agent.lock_file import Holder
+from follower.agent.slot_locks import SlotLocks
 from follower.agent.state import AgentState, SlotClock
 from follower.agent.work_dir import WorkDir
 from follower.attempt.order import AttemptOrder
+from follower.inventory.devices import Device, devices_of
 from follower.settings import FollowerSettings
 from shared.wire.assignment import Assignment
 from shared.wire.identity import Registration
@@ -47,6 +52,7 @@ class Agent:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._attempts = Attempts(self.post, attempt_command)
         self._work_dir = WorkDir(settings.work_dir)
+        self._locks = SlotLocks(settings.slot_lock_dir)
         self._leases = Lane("leases", self._broken, threads=max(1, len(registration.slots)))
         self._control = Lane("control", self._broken)  # register, heartbeat, claim
         self._uploads = Lane("uploads", self._broken)  # progress and results, in order
@@ -70,18 +76,38 @@ class Agent:
         """Work until told to stop; why it stopped, where that was not wished for.
 
         Raises:
-            Conflict: another agent works in the same directory.
+            Conflict: another agent works in the same directory, or on the same devices.
+            InvalidInput: the directory of the slots' locks cannot be trusted.
+            OSError: a directory cannot be used.
         """
         self._work_dir.take()
         try:
             self._work_dir.clear()
+            self._locks.take(self._devices(*self._slots), self._holder())
+            self._calls = replace(self._calls, registration=self._at_home())
             self.post(events.Started(self._work_dir.undelivered()))
             while self._exit is None:
                 self._turn()
             return self._exit.error
         finally:
             self._attempts.kill_all()
+            self._locks.release()
             self._work_dir.release()
+
+    def _devices(self, *slots: str) -> tuple[Device, ...]:
+        gpus = self._registration.inventory.gpus
+        return tuple(device for name in slots for device in devices_of(self._slots[name], gpus))
+
+    def _holder(self) -> Holder:
+        return Holder(
+            pid=os.getpid(),
+            follower=self._registration.name,
+            work_dir=str(self._work_dir.root),
+            incarnation=self._registration.incarnation,
+        )
+
+    def _at_home(self) -> Registration:
+        return self._registration.model_copy(update={"home": self._work_dir.home()})
 
     def _turn(self) -> None:
         """One event in, its instructions out."""
@@ -150,12 +176,14 @@ class Agent:
     @_carry_out.register
     def _start(self, instruction: events.StartAttempt) -> None:
         directory = self._work_dir.attempt(instruction.key)
-        self._attempts.start(instruction.key, directory, self._order(instruction.slot, instruction.assignment))
+        order = self._order(instruction.slot, instruction.assignment)
+        inherited = self._locks.inherited(self._devices(instruction.slot))
+        self._attempts.start(instruction.key, directory, order, inherited)
 
     @_carry_out.register
     def _kill(self, instruction: events.KillAttempt) -> None:
         log.warning("attempt-killed", attempt=str(instruction.key), reason=instruction.reason)
-        self._attempts.kill(instruction.key)
+        self._attempts.kill(instruction.key, self._work_dir.attempt(instruction.key), instruction.failure)
 
     @_carry_out.register
     def _forget(self, instruction: events.Forget) -> None:

@@ -189,7 +189,8 @@ def _result_refused(event: events.ResultRefused, state: AgentState, _now_ns: int
 def _delivery_failed(event: events.DeliveryFailed, state: AgentState, now_ns: int) -> AgentState:
     state, dice = state.roll()
     if state.phase is Phase.STOPPING:
-        return state.without_attempt(event.key)  # it stays on disk for the next incarnation
+        # it stays on disk for the next incarnation; and nobody hears a farewell
+        return replace(state.without_attempt(event.key), farewell=False)
     return _change(state, event.key, lambda held: replace(held, sending=False, send=held.send.failed(now_ns, dice)))
 
 
@@ -218,23 +219,24 @@ def _call_failed(event: events.CallFailed, state: AgentState, now_ns: int) -> Ag
 
 @react.register
 def _shut_out(event: events.ShutOut, state: AgentState, now_ns: int) -> AgentState:
-    return _stop(state, now_ns, error=event.reason, farewell=None)
+    return _stop(replace(state, beating=False, farewell=False), now_ns, error=event.reason, last_word=None)
 
 
 @react.register
 def _stop_requested(_event: events.StopRequested, state: AgentState, now_ns: int) -> AgentState:
     if state.phase is Phase.STOPPING:
         return replace(state, stop_at_ns=now_ns)
-    return _stop(state, now_ns, error=None, farewell=STOPPED)
+    state = replace(state, farewell=state.phase is Phase.SERVING)
+    return _stop(state, now_ns, error=None, last_word=STOPPED)
 
 
-def _stop(state: AgentState, now_ns: int, *, error: str | None, farewell: Failure | None) -> AgentState:
+def _stop(state: AgentState, now_ns: int, *, error: str | None, last_word: Failure | None) -> AgentState:
     if state.phase is Phase.STOPPED:
         return state
     for held in state.attempts.values():
         if held.stage in {Stage.CLAIMED, Stage.RUNNING}:
-            state = state.with_attempt(held.killed_for("stopped", farewell))
-        elif held.stage is Stage.DELIVERING and farewell is None:
+            state = state.with_attempt(held.killed_for("stopped", last_word))
+        elif held.stage is Stage.DELIVERING and last_word is None:
             state = state.without_attempt(held.key)
     return replace(
         state,

@@ -140,6 +140,7 @@ class AgentState:
     beat_at_ns: int = 0
     beating: bool = False
     stop_at_ns: int | None = None
+    farewell: bool = False  # to be said last, so that the leader need not wait for our silence to get long
     exit_error: str | None = None
     dice: int = 1  # state of the generator behind the jitter
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import uuid
 from pathlib import Path
 from typing import IO
 
@@ -21,8 +22,21 @@ class WorkDir:
     """The agent's directory: one per agent, held by a lock that the kernel drops when the agent dies."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root.resolve()  # leftovers are known by it, whichever way led here
         self._lock: IO[bytes] | None = None
+
+    def home(self) -> str:
+        """A random name that stays with the directory; made at the first start. To be called once it is ours.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+        place = self.root / "home"
+        if not place.exists():
+            fresh = self.root / "home.fresh"
+            fresh.write_text(uuid.uuid4().hex)
+            fresh.replace(place)
+        return place.read_text().strip()
 
     @property
     def attempts(self) -> Path:

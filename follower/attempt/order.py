@@ -41,6 +41,11 @@ class AttemptDir:
         return self.root / "outcome.json"
 
     @property
+    def last_word(self) -> Path:
+        """A Failure: why the agent ended the attempt, where it did."""
+        return self.root / "last-word.json"
+
+    @property
     def samples(self) -> Path:
         return self.root / "samples.parquet"
 

@@ -31,6 +31,7 @@ def second_follower(stack: RunningStack, name: str, work_dir: Path) -> Iterator[
         "INFERBENCH_TOKEN_FILE": str(stack.data_dir / "follower.token"),
         "INFERBENCH_FOLLOWER_NAME": name,
         "INFERBENCH_WORK_DIR": str(work_dir),
+        "INFERBENCH_SLOT_LOCK_DIR": str(work_dir.parent / "slots"),  # its cores are another machine's
     }
     with (work_dir.parent / f"{name}.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "follower"], env=environment, stdout=log, stderr=log)

@@ -143,7 +143,7 @@ def test_an_attempt_that_crashes_is_reported_with_the_end_of_its_log(tmp_path: P
 
 
 def test_an_agent_that_is_killed_takes_its_attempt_along_and_its_successor_says_so(tmp_path: Path) -> None:
-    """F9: the result of the older incarnation is delivered under its own name, before the new one registers."""
+    """F9: the run's follower died, and that is delivered in its name, before the new incarnation registers."""
     with fake_leader() as leader:
         with agent_process(leader.url, tmp_path) as agent:
             leader.submit(task("hang"))
@@ -156,7 +156,7 @@ def test_an_agent_that_is_killed_takes_its_attempt_along_and_its_successor_says_
             leader.wait_for(lambda it: it.result_of(RUN) and len(it.registrations) == 2)
         wait_until_gone(pids)
         _, result, accepted = leader.results[0]
-        assert outcome_of(leader).cause is Cause.FOLLOWER_STOPPED
+        assert outcome_of(leader).cause is Cause.FOLLOWER_DIED
         assert (result.incarnation, accepted) == ("incarnation-1", True)
         assert leader.calls.index("result") < leader.calls.index("register")
 
@@ -205,6 +205,7 @@ def follower_command(url: str, folder: Path, token: str) -> subprocess.Popen[str
         "INFERBENCH_LEADER_URL": url,
         "INFERBENCH_TOKEN_FILE": str(folder / "token"),
         "INFERBENCH_WORK_DIR": str(folder / "work"),
+        "INFERBENCH_SLOT_LOCK_DIR": str(folder / "slots"),
     }
     command = [sys.executable, "-P", "-m", "follower"]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder)

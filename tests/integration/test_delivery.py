@@ -126,7 +126,7 @@ def test_an_attempt_without_a_directory_can_still_be_told_of(
 
 
 @pytest.mark.parametrize(
-    ("content", "cause"), [(None, Cause.FOLLOWER_STOPPED), ("", Cause.FOLLOWER_ERROR), ("{}", Cause.FOLLOWER_ERROR)]
+    ("content", "cause"), [(None, Cause.FOLLOWER_DIED), ("", Cause.FOLLOWER_ERROR), ("{}", Cause.FOLLOWER_ERROR)]
 )
 def test_an_outcome_that_is_not_there_or_torn_is_a_failure(tmp_path: Path, content: str | None, cause: Cause) -> None:
     """F26: nothing is guessed from half a file."""
@@ -136,3 +136,12 @@ def test_an_outcome_that_is_not_there_or_torn_is_a_failure(tmp_path: Path, conte
     outcome = read_outcome(directory)
     assert isinstance(outcome, Failure)
     assert outcome.cause is cause
+
+
+def test_the_agents_last_word_stands_where_the_attempt_has_none(tmp_path: Path) -> None:
+    """Why it was ended is still known at the next start; what the attempt managed to say goes before it."""
+    directory = AttemptDir(tmp_path)
+    directory.last_word.write_text(Failure(cause=Cause.FOLLOWER_STOPPED, detail="stopped").model_dump_json())
+    assert read_outcome(directory) == Failure(cause=Cause.FOLLOWER_STOPPED, detail="stopped")
+    directory.outcome.write_text(Failure(cause=Cause.SERVER_DIED, detail="own").model_dump_json())
+    assert read_outcome(directory) == Failure(cause=Cause.SERVER_DIED, detail="own")

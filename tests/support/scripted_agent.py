@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
-from support.assignments import registration
+from support.assignments import registration, slot
 from support.fake_leader import TOKEN
 
 from follower.agent.leader import LeaderClient
@@ -19,20 +20,35 @@ from follower.agent.loop import Agent
 from follower.settings import FollowerSettings
 
 SUPPORT = Path(__file__).parent
+CORE = 0
 ATTEMPT = (sys.executable, str(SUPPORT / "scripted_attempt.py"))
 
 
-def make_agent(url: str, work_dir: Path, *, incarnation: str = "incarnation-1", token: str = TOKEN) -> Agent:
-    """An agent of follower-1 that starts scripted attempts."""
-    settings = FollowerSettings(leader_url=url, work_dir=work_dir, follower_name="follower-1")
+def make_agent(
+    url: str,
+    work_dir: Path,
+    *,
+    incarnation: str = "incarnation-1",
+    token: str = TOKEN,
+    attempt: tuple[str, ...] = ATTEMPT,
+    **settings: Any,
+) -> Agent:
+    """An agent of follower-1 that starts scripted attempts. Its one slot serves on ``CORE``."""
+    chosen = FollowerSettings(leader_url=url, work_dir=work_dir, follower_name="follower-1", **settings)
     client = LeaderClient(url, SecretStr(token), "follower-1")
-    return Agent(settings, registration(incarnation=incarnation), client, attempt_command=ATTEMPT, seed=1)
+    announced = registration(incarnation=incarnation).model_copy(update={"slots": (slot(server_cores=(CORE,)),)})
+    return Agent(chosen, announced, client, attempt_command=attempt, seed=1)
+
+
+def locks_of(work_dir: Path) -> Path:
+    """Where an agent of ``agent_process`` has its locks."""
+    return work_dir.with_name(work_dir.name + "-slots")
 
 
 @contextmanager
-def agent_in_thread(url: str, work_dir: Path) -> Iterator[Agent]:
+def agent_in_thread(url: str, work_dir: Path, **options: Any) -> Iterator[Agent]:
     """The agent works until the block ends."""
-    agent = make_agent(url, work_dir)
+    agent = make_agent(url, work_dir, **options)
     thread = threading.Thread(target=agent.run)
     thread.start()
     try:
@@ -46,7 +62,7 @@ def agent_in_thread(url: str, work_dir: Path) -> Iterator[Agent]:
 
 @contextmanager
 def agent_process(url: str, work_dir: Path, incarnation: str = "incarnation-1") -> Iterator[subprocess.Popen[bytes]]:
-    """The same as a process of its own, for tests that kill it."""
+    """The same as a process of its own, for tests that kill it. Its locks lie beside its directory."""
     process = subprocess.Popen(
         [sys.executable, __file__, url, str(work_dir), incarnation],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SUPPORT.parent)},
@@ -78,7 +94,7 @@ def is_running(pid: int) -> bool:
 def main() -> None:
     """The process of ``agent_process``."""
     url, work_dir, incarnation = sys.argv[1:]
-    agent = make_agent(url, Path(work_dir), incarnation=incarnation)
+    agent = make_agent(url, Path(work_dir), incarnation=incarnation, slot_lock_dir=locks_of(Path(work_dir)))
     signal.signal(signal.SIGTERM, lambda _signal, _frame: agent.stop())
     agent.run()
     os._exit(0)

@@ -1,10 +1,11 @@
 """Each call to the leader ends in events, whatever comes back: the state machine never waits for an answer for ever."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from support.assignments import JOB, registration
 
 from follower.agent import events
@@ -14,6 +15,7 @@ from follower.agent.leader import LeaderClient
 from follower.attempt.order import AttemptDir
 from shared.errors import Conflict, Forbidden, InferBenchError, InvalidInput, NotFound, StaleFence, Unavailable
 from shared.wire.assignment import ProgressEvent
+from shared.wire.identity import Heartbeat, Registration, RegistrationAnswer
 
 KEY = AttemptKey(f"{JOB}.0000", 1, 1)
 EVENT = ProgressEvent.model_validate({"n": 3, "at": "2026-01-01T00:00:00Z", "kind": "ready", "message": ""})
@@ -49,6 +51,38 @@ def made(name: str, error: Exception, directory: Path) -> tuple[Event, ...]:
             return calls.progress(events.ForwardProgress(KEY, (EVENT,)))
         case _:
             return calls.deliver(events.DeliverResult(KEY, None), AttemptDir(directory))
+
+
+class ListeningClient(LeaderClient):
+    """A leader that takes every call and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9", SecretStr("x"), "follower-1")
+        self.close()
+        self.heard: list[BaseModel] = []
+
+    def register(self, registration: Registration) -> RegistrationAnswer:
+        self.heard.append(registration)
+        return RegistrationAnswer(
+            follower="follower-1", lease_s=15, heartbeat_s=5, poll_s=2, broker_url=None, bell_queue="q"
+        )
+
+    def heartbeat(self, heartbeat: Heartbeat) -> None:
+        self.heard.append(heartbeat)
+
+
+def test_a_follower_tells_the_time_with_each_registration_and_heartbeat() -> None:
+    """As its wall clock is at that moment; the leader finds out by how much it is wrong."""
+    hours = iter(range(10, 20))
+    client = ListeningClient()
+    calls = Calls(client, registration(), utc_now=lambda: datetime(2026, 1, 1, next(hours), tzinfo=UTC))
+    calls.register()
+    calls.register()
+    assert calls.heartbeat(events.SendHeartbeat(("cpu",))) == (events.Beaten(known=True),)
+    calls.heartbeat(events.SendHeartbeat((), leaving=True))
+    told = [(type(one).__name__, one.model_dump()["utc_now"].hour) for one in client.heard]
+    assert told == [("Registration", 10), ("Registration", 11), ("Heartbeat", 12), ("Heartbeat", 13)]
+    assert [one.model_dump()["leaving"] for one in client.heard[2:]] == [False, True]
 
 
 NO_ANSWER: dict[str, Event] = {
