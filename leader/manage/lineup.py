@@ -5,12 +5,15 @@ what moves through others, at the next look. A run that is no longer queued cost
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
+import numpy as np
+
 from leader.manage.ledger import Ledger
-from leader.manage.story import CLAIMED
+from leader.manage.story import claimed_at
 from leader.perfdb.entities import Follower, Run, WaitingRun
 from leader.perfdb.protocol import RunStore
 from shared.clock import Clock
@@ -108,10 +111,22 @@ class Lineup:
             if run.id not in self.backlog and run.id not in self._live:
                 self.moved(run)
 
+    def join(self, waiting: Iterable[WaitingRun]) -> int:
+        """Runs that another leader stored wait here, too; how many were news. One that moved on costs a lost race."""
+        news = [run for run in waiting if run.id not in self.backlog and run.id not in self._live]
+        for run in news:
+            self.put_back((queued_of(run, self._ledger.learnt), run.fence))
+        return len(news)
+
     def queued_by(self, team: str) -> int:
         """How many runs of the team wait."""
         rows, code = self.backlog.rows(), self.backlog.teams.known(team)
         return 0 if code is None else int((rows.team == code).sum())
+
+    def past_deadline(self, now: datetime) -> list[str]:
+        """Runs that wait although their deadline has passed."""
+        late = np.flatnonzero(self.backlog.rows().deadline_s <= now.timestamp())
+        return [self.backlog.at(int(row)).run_id for row in late]
 
     @property
     def live(self) -> list[Run]:
@@ -234,6 +249,8 @@ def waiting_of(run: Run) -> WaitingRun:
         served=run.served,
         fence=run.status.fence,
         deadline_at=run.deadline_at,
+        not_before=run.status.not_before,
+        avoid=run.status.avoid,
         created_at=run.created_at,
     )
 
@@ -254,6 +271,8 @@ def queued_of(run: WaitingRun, learnt: SetupTimes) -> Queued:
         affinity=affinity_of(run.served),
         setup_s=learnt.saved_s(run.served) if run.served else 0.0,
         bound_to=run.bound_to,
+        not_before_s=run.not_before.timestamp() if run.not_before else float("-inf"),
+        avoid=run.avoid,
     )
 
 
@@ -264,7 +283,7 @@ def _seq(run_id: str) -> int:
 
 def occupant_of(run: Run) -> Occupant:
     """What a slot is busy with."""
-    started_s = max((event.at for event in run.history if event.kind == CLAIMED), default=run.updated_at).timestamp()
+    started_s = claimed_at(run).timestamp()
     return Occupant(
         run_id=run.id, team=run.team, started_s=started_s, predicted_end_s=started_s + max(run.predicted_s, 0.001)
     )

@@ -1,11 +1,14 @@
-"""Takes runs back from followers that went silent."""
+"""Takes runs back from followers that went silent, and ends those whose time is up."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from leader.broker.protocol import Bell
 from leader.manage.followers import Followers
+from leader.manage.limits import cap_of, outlived
+from leader.manage.lineup import Lineup
 from leader.manage.moves import Move, Mover
 from leader.manage.policy import LeasePolicy
 from leader.perfdb.entities import Run
@@ -19,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 def overdue(run: Run, now: datetime, grace: timedelta) -> Move | None:
-    """Requeue (or lose) a run whose lease ended before ``now - grace``; None leaves it. Pure."""
+    """Requeue (or end) a run whose lease ended before ``now - grace``; None leaves it. Pure."""
     if not is_expired(run.status, now, grace) or run.status.lease is None:
         return None
     silent = f"{run.status.lease.follower} did not renew its lease of attempt {run.status.attempt}"
@@ -27,27 +30,56 @@ def overdue(run: Run, now: datetime, grace: timedelta) -> Move | None:
 
 
 class Reaper:
-    """The thin loop around ``overdue``."""
+    """The thin loop around ``overdue`` and ``outlived``."""
 
     def __init__(
-        self, *, perfdb: PerfDB, mover: Mover, followers: Followers, clock: Clock, policy: LeasePolicy
+        self,
+        *,
+        perfdb: PerfDB,
+        mover: Mover,
+        followers: Followers,
+        lineup: Lineup,
+        bell: Bell,
+        clock: Clock,
+        policy: LeasePolicy,
     ) -> None:
         self._db = perfdb
         self._mover = mover
         self._followers = followers
+        self._lineup = lineup
+        self._bell = bell
         self._clock = clock
         self._policy = policy
+        self._caps: dict[str, timedelta] = {}  # of live runs
 
     async def run_once(self) -> int:
-        """One round; returns how many runs were taken back. Raises Unavailable."""
+        """One round; returns how many runs were taken back or ended. Raises Unavailable."""
         now = self._clock.utc_now()
         silent = await self._db.runs.expired(before=now - self._policy.grace, limit=BATCH)
         taken = [run for run in silent if await self._take_back(run, now)]
+        ended = [run_id for run_id in self._late(now)[:BATCH] if await self._end(run_id, now)]
+        if ended:
+            log.info("runs.out_of_time", runs=ended)
         if taken:
             log.info("leases.expired", runs=[run.id for run in taken])
             await self._followers.ring_all()
-        return len(taken)
+        return len(taken) + len(ended)
 
     async def _take_back(self, run: Run, now: datetime) -> bool:
         _, moved = await self._mover.move(run.id, lambda found: overdue(found, now, self._policy.grace))
+        return moved
+
+    def _late(self, now: datetime) -> list[str]:
+        """By what is in memory; what is stored decides."""
+        live = self._lineup.live
+        self._caps = {run.id: self._caps.get(run.id) or cap_of(run) for run in live}
+        late = [run.id for run in live if outlived(run, now, self._caps[run.id])]
+        return self._lineup.past_deadline(now) + late
+
+    async def _end(self, run_id: str, now: datetime) -> bool:
+        run, moved = await self._mover.move(run_id, lambda found: outlived(found, now, cap_of(found)))
+        if not moved:
+            self._lineup.moved(run)  # what is in memory was old
+        elif run.follower:
+            self._bell.ring(run.follower)  # should it hold the run, it asks about its lease at once
         return moved

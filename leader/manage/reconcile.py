@@ -42,6 +42,7 @@ class Reconciler:
 
     async def run_once(self) -> int:
         """One round over everything half done; returns how much was repaired. Raises Unavailable."""
+        await self._lineup.look()  # also where nobody claims: the reaper goes by it
         await self._mark_completed()
         jobs = [job for job in await self._db.jobs.incomplete(limit=BATCH) if job.id not in self._completed]
         for job in jobs:

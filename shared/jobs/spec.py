@@ -249,7 +249,8 @@ class JobSpec(RunSpec):
     name: Name = Field(description="What people call the job.", examples=["resnet50-batching"])
     team: Name = Field("default", description="Who it counts for.")
     priority: Literal["low", "normal", "high", "urgent"] = Field(
-        "normal", description="Higher ones are started first; long waiting raises a run, but never to urgent."
+        "normal",
+        description="Higher first; long waiting raises a run, but never to urgent, which administrators alone may set.",
     )
     deadline: Annotated[DurationNs, Field(gt=0, le=MAX_DEADLINE_NS)] | None = Field(
         None,

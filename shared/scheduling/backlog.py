@@ -38,6 +38,8 @@ class Queued:
     setup_s: float = 0.0  # the part of predicted_s that a slot saves that is warm for ``affinity``
     cold_start_measured: bool = False  # then a warm slot is no advantage
     bound_to: SlotKey | None = None  # where an early-binding placement put it
+    not_before_s: float = -inf  # it backs off until then
+    avoid: tuple[str, ...] = ()  # followers that failed it; see ``shared.scheduling.avoidance``
 
     def __post_init__(self) -> None:
         known(CLASSES, self.priority, "priority")
@@ -68,9 +70,10 @@ class Codes(Generic[T]):
         return self._codes.get(thing)
 
 
-_FLOATS: Final = ("predicted_s", "submitted_s", "deadline_s", "setup_s")
-_INTS: Final = ("seq", "class_rank", "team", "needs", "affinity", "bound")
+_FLOATS: Final = ("predicted_s", "submitted_s", "deadline_s", "setup_s", "not_before_s")
+_INTS: Final = ("seq", "class_rank", "team", "needs", "affinity", "bound", "avoid")
 _UNBOUND: Final = -1
+_NOBODY: Final = -1
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Rows:
     needs: NDArray[np.int64]
     affinity: NDArray[np.int64]  # -1: none, or its cold start is to be measured
     bound: NDArray[np.int64]  # -1: not bound
+    not_before_s: NDArray[np.float64]
+    avoid: NDArray[np.int64]  # -1: nobody
 
     def ranked(self, now_s: float, saved_s: float | NDArray[np.float64] = 0.0) -> Columns:
         """What an order looks at, at ``now_s``, if ``saved_s`` of the set-up is saved."""
@@ -106,6 +111,7 @@ class Backlog:
     needs: Codes[Needs] = field(default_factory=Codes)
     affinities: Codes[str] = field(default_factory=Codes)
     slots: Codes[SlotKey] = field(default_factory=Codes)
+    avoids: Codes[tuple[str, ...]] = field(default_factory=Codes)
 
     @classmethod
     def of(cls, runs: Iterable[Queued]) -> "Backlog":
@@ -197,3 +203,5 @@ class Backlog:
         warms = run.affinity and not run.cold_start_measured
         columns["affinity"][row] = self.affinities.of(run.affinity) if warms else -1
         columns["bound"][row] = _UNBOUND if run.bound_to is None else self.slots.of(run.bound_to)
+        columns["not_before_s"][row] = run.not_before_s
+        columns["avoid"][row] = self.avoids.of(run.avoid) if run.avoid else _NOBODY

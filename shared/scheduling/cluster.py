@@ -3,13 +3,17 @@
 The simulator and the forecast of a waiting run's start drive this; it decides nothing itself.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from shared.jobs.lifecycle import backoff
+from shared.scheduling.avoidance import AVOID_S
 from shared.scheduling.backlog import Backlog, Queued, SlotKey
 from shared.scheduling.decide import Decision, decide
 from shared.scheduling.policy import SchedulingPolicy
@@ -18,14 +22,14 @@ from shared.scheduling.snapshot import UNUSED, Fits, Occupant, Quota, SlotState,
 REQUEUE_S: Final = 20.0
 """Seconds from a follower's death to its run being queued again: about what a lease and its grace take."""
 
-_ARRIVES, _ENDS, _DIES, _RETURNS = range(4)
+_ARRIVES, _ENDS, _DIES, _RETURNS, _WAKES = range(5)
 
 
 class _Event(NamedTuple):
     at_s: float
     n: int  # in order of being foreseen: decides between events of one moment
     kind: int
-    subject: Queued | SlotKey
+    subject: Queued | SlotKey | None  # None: nothing but time has passed
     start: int = 0  # which start of the slot is meant: an end that a death has overtaken means none
 
 
@@ -57,7 +61,13 @@ class Cluster:
     _down: dict[SlotKey, SlotState] = field(default_factory=dict)
     _runs: dict[SlotKey, Queued] = field(default_factory=dict)
     _starts: dict[SlotKey, int] = field(default_factory=dict)
+    _failures: Counter[str] = field(default_factory=Counter)  # by run
     _idle: int = 0
+
+    def __post_init__(self) -> None:
+        rows = self.backlog.rows()
+        for row in np.flatnonzero((rows.not_before_s > self.now_s) | (rows.avoid >= 0)):
+            self._wake_for(self.backlog.at(int(row)))
 
     def arrive(self, run: Queued, at_s: float) -> None:
         """The run will be queued at ``at_s``."""
@@ -126,8 +136,11 @@ class Cluster:
 
     def _happen(self, event: _Event) -> Iterable[Ended]:
         subject = event.subject
+        if subject is None:
+            return ()
         if isinstance(subject, Queued):
             self.backlog.add(subject)
+            self._wake_for(subject)
         elif event.kind == _ENDS and event.start == self._starts.get(subject, 0) and subject in self.slots:
             return self._end(subject)
         elif event.kind == _DIES and subject in self.slots:
@@ -148,24 +161,39 @@ class Cluster:
         return [Ended(run.run_id, run.started_s, self.now_s)]
 
     def _die(self, key: SlotKey) -> None:
-        """What ran there is queued again, with the age that it had."""
+        """What ran there is queued again, with the age that it had; it backs off and goes elsewhere first."""
         slot = self.slots.pop(key)
         self._down[key] = replace(slot, occupant=None, warm=frozenset())
         self._starts[key] = self._starts.get(key, 0) + 1
         run = self._runs.pop(key, None)
         if run is not None and slot.occupant is not None:
             self.wasted_s += self.now_s - slot.occupant.started_s
-            self._foresee(self.now_s + REQUEUE_S, _ARRIVES, replace(run, bound_to=None))
+            self._failures[run.run_id] += 1
+            again_s = self.now_s + REQUEUE_S
+            again = replace(
+                run,
+                bound_to=None,
+                not_before_s=again_s + backoff(self._failures[run.run_id]).total_seconds(),
+                avoid=tuple(dict.fromkeys((*run.avoid, key.follower))),
+            )
+            self._foresee(again_s, _ARRIVES, again)
 
     def _idle_with_work(self) -> int:
         """Slots that stand idle though a run waits that they could do: what binding early costs."""
         free = [slot for slot in self.slots.values() if slot.occupant is None and slot.accepts]
         if not free or not len(self.backlog):
             return 0
-        counts = np.bincount(self.backlog.rows().needs)
+        rows = self.backlog.rows()
+        counts = np.bincount(rows.needs[rows.not_before_s <= self.now_s])
         able = [sum(self.fits(needs, slot) for slot in free) for needs in self.backlog.needs.things]
         return min(len(free), sum(min(int(count), slots) for count, slots in zip(counts, able, strict=False)))
 
-    def _foresee(self, at_s: float, kind: int, subject: Queued | SlotKey, start: int = 0) -> None:
+    def _wake_for(self, run: Queued) -> None:
+        """At these moments the run becomes eligible, or for more followers, although nothing else happens."""
+        for at_s in (run.not_before_s, run.not_before_s + AVOID_S if run.avoid else -inf):
+            if at_s > self.now_s:
+                self._foresee(at_s, _WAKES, None)
+
+    def _foresee(self, at_s: float, kind: int, subject: Queued | SlotKey | None, start: int = 0) -> None:
         self._n += 1
         heappush(self._events, _Event(at_s, self._n, kind, subject, start))

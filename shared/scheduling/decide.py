@@ -2,7 +2,8 @@
 
 A run is taken by, in this order: its priority class (raised by long waiting), its team's decayed use over its weight
 (fair-share only), its rank in the order, its submission. Placements that bind early add a step before: each run gets
-a slot on arrival and is later taken by no other.
+a slot on arrival and is later taken by no other. A run that was failed backs off, and then goes to another follower
+first: ``shared.scheduling.avoidance``.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.scheduling.avoidance import Avoidance
 from shared.scheduling.backlog import Rows, SlotKey
 from shared.scheduling.binding import Binding, bind
 from shared.scheduling.policy import CLASSES, DEFAULT, SchedulingPolicy
@@ -96,6 +98,9 @@ class Ranking:
         self._lead = self._leads()
         self._class_key = self._class * (len(self._teams) * len(self._place)) + self._place
         self._fitting_rows: dict[bytes, NDArray[np.bool_]] = {}
+        self._ready = self._rows.not_before_s <= snapshot.now_s
+        self._all_ready = bool(self._ready.all())
+        self.avoidance = Avoidance(snapshot)
         self._limited = any(team in snapshot.quotas for team in self._teams)
 
     def over_quota(self, team: int) -> str:
@@ -126,6 +131,12 @@ class Ranking:
         if self._limited:
             allowed = np.array([not self.over_quota(team) for team in range(len(self._teams))])
             found = found & allowed[self._rows.team]
+        if not self._all_ready:
+            found = found & self._ready
+        left = self.avoidance.left_by(slot.key.follower)
+        if len(left):
+            found = found.copy()
+            found[left] = False
         if self._bound is not None:
             code = self._snapshot.backlog.slots.known(slot.key)
             found = found & (self._bound == (_NO_SLOT if code is None else code))

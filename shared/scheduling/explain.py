@@ -20,6 +20,7 @@ class Why(StrEnum):
 
     NEXT = "next"  # a free slot takes it as soon as its follower asks
     WAITING = "waiting"  # slots that can run it are busy, or others go first
+    BACKING_OFF = "backing-off"  # its last attempt failed, and a little time is to pass first
     OVER_QUOTA = "over-quota"
     NO_FOLLOWER = "no-follower"
 
@@ -70,9 +71,17 @@ def explain(snapshot: Snapshot, run_id: str, policy: SchedulingPolicy = DEFAULT,
     starts_s = futures(snapshot, {run_id}, policy, order=[*ahead, run], able=able, draws=draws).first_start_s
     if quota := ranking.over_quota(ranking.team_of(row)):
         return _timed(replace(told, why=Why.OVER_QUOTA, words=quota), run, starts_s)
+    avoided = ranking.avoidance.in_words(run)
     bound = {binding.run_id: binding.slot for binding in now.bindings}.get(run_id, run.bound_to)
+    if run.not_before_s > snapshot.now_s:
+        words = f"waits {run.not_before_s - snapshot.now_s:.0f} s after its last failure"
+        return _timed(replace(told, why=Why.BACKING_OFF, words=_joined(words, avoided)), run, starts_s)
     words = _waits(able, len(ahead), bound if policy.binds_early else None)
-    return _timed(replace(told, why=Why.WAITING, words=words), run, starts_s)
+    return _timed(replace(told, why=Why.WAITING, words=_joined(words, avoided)), run, starts_s)
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def _waits(able: list[SlotState], ahead: int, bound: SlotKey | None) -> str:

@@ -56,6 +56,7 @@ async def test_the_same_result_twice_gets_the_same_answer(place: Workplace, caus
     assert first.accepted
     assert first.state == {None: "succeeded", Cause.SERVER_DIED: "failed", Cause.FOLLOWER_ERROR: "queued"}[cause]
     if cause is Cause.FOLLOWER_ERROR:
+        place.clock.advance(2)
         assert (await place.claimed()).attempt == 2
     before = await place.kinds(given.run_id)
     answers = await asyncio.gather(*(place.desk.queue.deliver("f1", given.run_id, result) for _ in range(3)))
@@ -71,6 +72,7 @@ async def test_a_late_result_is_kept_but_does_not_count(place: Workplace) -> Non
     late = await place.claimed()
     place.clock.advance(100)
     await place.desk.reaper.run_once()
+    place.clock.advance(2)
     await place.desk.followers.register(registration("f2"))
     current = await place.claimed("f2")
     answer = await place.desk.queue.deliver("f1", late.run_id, success(late, p99_ms=1.0))

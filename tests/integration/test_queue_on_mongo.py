@@ -88,7 +88,7 @@ async def test_only_a_known_follower_slot_and_incarnation_may_claim(place: Workp
 
 
 async def test_an_expired_lease_returns_the_run(place: Workplace) -> None:
-    """Only after the grace; the old attempt is refused everywhere; the next one has a new fence."""
+    """Only after the grace; the old attempt is refused everywhere; the next one backs off and has a new fence."""
     await place.submit()
     given = await place.claimed()
     place.clock.advance(17)
@@ -104,6 +104,8 @@ async def test_an_expired_lease_returns_the_run(place: Workplace) -> None:
         await place.desk.queue.progress(
             "f1", given.run_id, Progress(incarnation="i-1", attempt=given.attempt, fence=given.fence, events=())
         )
+    assert await place.claim() is None
+    place.clock.advance(2)
     next_one = await place.claimed()
     assert (next_one.run_id, next_one.attempt) == (given.run_id, 2)
     assert next_one.fence > given.fence
@@ -127,6 +129,7 @@ async def test_a_run_that_loses_every_follower_is_quarantined(place: Workplace) 
         await place.claimed()
         place.clock.advance(100)
         assert await place.desk.reaper.run_once() == 1
+        place.clock.advance(60)
     run = await place.desk.reads.run(job.runs[0].id)
     assert (run.state, run.cause, run.attempt) == (RunState.QUARANTINED, Cause.LEASE_EXPIRED, MOST_LOSSES)
     assert (await place.desk.reads.job(job.id)).state == "failed"
@@ -140,6 +143,7 @@ async def test_a_follower_started_anew_gives_its_runs_back_at_once(place: Workpl
     assert await place.state(given.run_id) is RunState.CLAIMED
     await place.desk.followers.register(registration("f1", "i-2"))
     assert await place.state(given.run_id) is RunState.QUEUED
+    place.clock.advance(2)
     assert (await place.claimed("f1", incarnation="i-2")).attempt == 2
 
 

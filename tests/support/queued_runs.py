@@ -31,12 +31,14 @@ def queued(
     setup_s: float = 0.0,
     cold: bool = False,
     bound_to: SlotKey | None = None,
+    not_before_s: float = -inf,
+    avoid: tuple[str, ...] = (),
 ) -> Queued:
     """A waiting run."""
     return Queued(
         run_id=run_id, team=team, predicted_s=predicted_s, predicted_p90_s=p90_s, submitted_s=submitted_s,
         priority=priority, needs=needs(device), deadline_s=deadline_s, affinity=affinity, setup_s=setup_s,
-        cold_start_measured=cold, bound_to=bound_to,
+        cold_start_measured=cold, bound_to=bound_to, not_before_s=not_before_s, avoid=avoid,
     )  # fmt: skip
 
 

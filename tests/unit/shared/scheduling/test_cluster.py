@@ -7,6 +7,7 @@ from shared.scheduling.cluster import REQUEUE_S, Cluster, Ended
 from shared.scheduling.policy import SchedulingPolicy, policy_named
 
 FIRST = SchedulingPolicy(order="first-come")
+BACKOFF_S = 2.0  # after a first failure
 
 
 def cluster(*followers: str, policy: SchedulingPolicy = FIRST, **true_s: float) -> Cluster:
@@ -43,14 +44,43 @@ def test_what_happens_at_one_moment_is_seen_together() -> None:
 
 
 def test_a_death_cuts_the_run_off_and_queues_it_again() -> None:
-    """Dead at 4 s: 4 s are wasted, it starts again elsewhere after the lease, and its old end means nothing."""
+    """Dead at 4 s: 4 s are wasted, it starts again elsewhere after lease and back-off; its old end means nothing."""
     world = cluster("f", "g", x=10.0, y=6.0)
     world.arrive(queued("x", 10.0), 0.0)
     world.arrive(queued("y", 6.0), 0.0)
     world.die(key("f"), 4.0, 1000.0)
-    again_s = 4.0 + REQUEUE_S
+    again_s = 4.0 + REQUEUE_S + BACKOFF_S
     assert played(world) == [Ended("y", 0.0, 6.0), Ended("x", again_s, again_s + 10.0)]
     assert world.wasted_s == 4.0
+
+
+def test_a_run_that_a_follower_failed_waits_for_another_and_not_for_ever() -> None:
+    """The survivor is busy until 1000 s. The one that died is back at 100 s and gets the run when 300 s are over."""
+    world = cluster("f", "g", x=10.0, y=1000.0)
+    world.arrive(queued("x", 10.0), 0.0)
+    world.arrive(queued("y", 1000.0), 0.0)
+    world.die(key("f"), 4.0, 100.0)
+    start_s = 4.0 + REQUEUE_S + BACKOFF_S + 300.0
+    assert played(world) == [Ended("x", start_s, start_s + 10.0), Ended("y", 0.0, 1000.0)]
+
+
+def test_a_run_that_backs_off_is_started_at_its_moment() -> None:
+    """Although nothing else happens then, and a slot that waits for nothing else is not idle beside work."""
+    world = cluster("f", x=10.0)
+    world.arrive(queued("x", 10.0, not_before_s=30.0), 5.0)
+    assert played(world) == [Ended("x", 30.0, 40.0)]
+    assert world.idle_while_waiting_s == 0.0
+
+
+def test_each_death_doubles_the_back_off() -> None:
+    """Two deaths on the only follower: 2 s, then 4 s behind the lease."""
+    world = cluster("f", x=10.0)
+    world.arrive(queued("x", 10.0), 0.0)
+    world.die(key("f"), 4.0, 5.0)
+    first_s = 4.0 + REQUEUE_S + 2.0
+    world.die(key("f"), first_s + 1.0, first_s + 2.0)
+    second_s = first_s + 1.0 + REQUEUE_S + 4.0
+    assert played(world) == [Ended("x", second_s, second_s + 10.0)]
 
 
 def test_a_follower_that_returns_is_used_again() -> None:

@@ -1,0 +1,24 @@
+"""How long an attempt may take at most: pure arithmetic from what it was given, the same for leader and follower."""
+
+from typing import Final
+
+from shared.jobs.spec import RunSpec
+
+SLACK_NS: Final = 60_000_000_000
+"""For what the job file says nothing of: imports, generating a model, checking answers, storing the samples."""
+CALIBRATION_NS: Final = 20_000_000_000
+"""Two loads of half a second, the starts of their processes, and time limits of 2 s where nothing is answered."""
+SLOWEST_TRANSFER_BYTES_PER_S: Final = 1_000_000
+
+
+def wall_cap_ns(spec: RunSpec, transfer_bytes: int) -> int:
+    """Predicted time of the attempt plus slack, in ns; an attempt that takes longer is given up.
+
+    Args:
+        spec: of the run.
+        transfer_bytes: of the model, dataset and trace that the follower may have to fetch first.
+    """
+    workload = spec.workload
+    load_ns = workload.warmup + workload.duration + 2 * workload.request_timeout
+    transfer_ns = transfer_bytes * 1_000_000_000 // SLOWEST_TRANSFER_BYTES_PER_S
+    return spec.service.ready_timeout + load_ns + transfer_ns + CALIBRATION_NS + SLACK_NS
