@@ -1,7 +1,7 @@
 """Two runs, or two jobs' runs, side by side: may they be compared, what differs, and what came of it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,6 +59,7 @@ class Side:
 
     name: str  # as it was typed
     records: Sequence[Record]
+    reused: Collection[str] = ()  # runs that measured for others
 
 
 def margin_of(text: str) -> float:
@@ -89,6 +90,7 @@ def compared(client: Client, names: tuple[str, str], *, at: str, margin: float, 
     if at not in COMPARED:
         raise InvalidSetting(f"--at is one of {', '.join(COMPARED)}; found {at!r}")
     a, b = (_side(client, name) for name in names)
+    _refuse_shared(a, b)
     tasks = task_differences(a.records[0], b.records[0])
     if tasks and not anyway:
         raise NotComparable(
@@ -132,14 +134,25 @@ def compared_lines(found: Compared) -> list[str]:
 
 def _side(client: Client, name: str) -> Side:
     runs = client.job(name).runs if is_job_id(name) else (client.run(name),)
-    records = plain(records_of(client, runs))
+    views = records_of(client, runs)
+    records = list({record.run_id: record for record in plain(views)}.values())  # what two runs reuse counts once
     if not records:
         raise InvalidInput(f"{name} has no run that succeeded, so there is nothing to compare")
     kinds = {(record.comparability_key, json.dumps(record.spec.get("service"), sort_keys=True)) for record in records}
     if len(kinds) > 1:
         some = ", ".join(record.run_id for record in records[:3])
         raise InvalidInput(f"{name} has runs of {len(kinds)} configurations; name one of its runs: {some} …")
-    return Side(name, records)
+    return Side(name, records, frozenset(view.record.run_id for view in views if view.reused_from))
+
+
+def _refuse_shared(a: Side, b: Side) -> None:
+    """A measurement beside itself shows nothing; where one side only reuses the other's, nobody may have noticed."""
+    shared = {record.run_id for record in a.records} & {record.run_id for record in b.records}
+    if reused := sorted(shared.intersection((*a.reused, *b.reused))):
+        raise InvalidInput(
+            f"{a.name} and {b.name} show the same measurement, run {reused[0]}, which is reused and not run again:"
+            " there is nothing to compare; submit one of them with `reuse: never`"
+        )
 
 
 def _task(record: Record) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Outcome:
     @property
     def exit_code(self) -> ExitCode:
         if self.job.searches:
-            return search_exit_code(self.job, plain(self.records))
+            return search_exit_code(self.job, self.records)
         return exit_code_of(self.job.runs, plain(self.records))
 
 
@@ -43,12 +43,12 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     runs = outcome.job.runs
     if outcome.job.searches:
         others = other_runs(outcome.job)
-        rest = results_table(others, plain(outcome.records)) if others else []
+        rest = results_table(others, outcome.records) if others else []
         return [*search_lines(outcome.job), *rest, f"one run in full: inferbench get {runs[0].id}"]
     if len(runs) > 1:
-        return [*results_table(runs, plain(outcome.records)), f"one run in full: inferbench get {runs[0].id}"]
+        return [*results_table(runs, outcome.records), f"one run in full: inferbench get {runs[0].id}"]
     if outcome.records:
-        return verdict_block(outcome.records[0].record, name=outcome.job.name)
+        return _block(outcome.records[0], name=outcome.job.name)
     return [line for run in runs for line in run_lines(run)]
 
 
@@ -56,4 +56,8 @@ def run_and_verdict_lines(client: Client, run: RunView) -> list[str]:
     """A run as it stands; with its verdict block where there is one."""
     if not run.state.has_record:
         return run_lines(run)
-    return verdict_block(records_of(client, [run])[0].record)
+    return _block(records_of(client, [run])[0])
+
+
+def _block(view: RecordView, *, name: str = "") -> list[str]:
+    return verdict_block(view.record, name=name, run_id=view.run_id, origin=view.reused_from)

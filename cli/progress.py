@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.output import say
 from cli.quantities import printable
+from cli.reused import origin_text
 from shared.wire.views import EventView, JobView
 
 ALMOST: Final = 0.99  # a bar that is drawn from a prediction never claims to be done
@@ -107,6 +108,7 @@ def changes(before: JobView | None, now: JobView) -> list[str]:
             f"{run.id}  {run.state}"
             + (f" on {run.follower}" if run.follower else "")
             + (f": {run.cause}: {run.detail}" if run.cause else "")
+            + (f": {origin_text(run.reused_from)}" if run.reused_from else "")
         )
         for run in now.runs
         if known.get(run.id) != run.state

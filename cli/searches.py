@@ -6,8 +6,7 @@ from datetime import datetime
 from cli.exits import ExitCode, exit_code_of
 from cli.quantities import printable
 from cli.tables import job_lines, point_text, table
-from shared.measure.record import Record
-from shared.wire.views import JobView, ProbeView, RunView, SearchView
+from shared.wire.views import JobView, ProbeView, RecordView, RunView, SearchView
 
 
 def job_report(job: JobView, now: datetime) -> list[str]:
@@ -37,7 +36,7 @@ def search_news(before: JobView | None, now: JobView) -> list[str]:
     ]
 
 
-def search_exit_code(job: JobView, records: Sequence[Record]) -> ExitCode:
+def search_exit_code(job: JobView, records: Sequence[RecordView]) -> ExitCode:
     """Of a job that searched: a probe that missed the limits is no failure, a search without an answer is one."""
     if job.state == "cancelled":
         return ExitCode.CANCELLED
@@ -47,7 +46,7 @@ def search_exit_code(job: JobView, records: Sequence[Record]) -> ExitCode:
         return ExitCode.NOT_SHOWN
     rest = other_runs(job)
     mine = {run.id for run in rest}
-    return exit_code_of(rest, [record for record in records if record.run_id in mine])
+    return exit_code_of(rest, [view.record for view in records if view.run_id in mine])
 
 
 def other_runs(job: JobView) -> list[RunView]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from rich.cells import cell_len
 
 from cli.quantities import NOT_AVAILABLE, age, milliseconds, padded, percent, printable, seconds, size
+from cli.reused import origin_text
 from shared.measure.metrics import METRICS
 from shared.measure.record import Record
 from shared.wire.views import (
@@ -17,8 +18,7 @@ from shared.wire.views import (
     LeaderboardRow,
     LeaderboardView,
     ModelView,
-    PlannedRun,
-    PlanView,
+    RecordView,
     RunView,
     TokenView,
 )
@@ -73,6 +73,8 @@ def point_text(point: dict[str, Any]) -> str:
 
 
 def _cause(run: RunView) -> str:
+    if run.reused_from is not None:
+        return origin_text(run.reused_from)
     return f"{run.cause}: {run.detail}" if run.cause and run.detail else run.cause or "-"
 
 
@@ -82,16 +84,24 @@ def run_lines(run: RunView) -> list[str]:
     return [*runs_table([run]), *tail]
 
 
-def results_table(runs: Sequence[RunView], records: Sequence[Record]) -> list[str]:
-    """One line a run, for jobs of several runs: what was varied and what came of it."""
-    by_run = {record.run_id: record for record in records}
+def results_table(runs: Sequence[RunView], records: Sequence[RecordView]) -> list[str]:
+    """One line a run, for jobs of several runs: what was varied, what came of it, and where that was measured."""
+    by_run = {view.run_id: view for view in records}
     heads = ("RUN", "STATE", "POINT", "P50 MS", "P99 MS", "REQ/S", "ERRORS", "SLO", "VERDICT")
-    return table(heads, ((run.id, run.state, point_text(run.point), *_outcome(by_run.get(run.id))) for run in runs))
+    rows = [(run.id, run.state, point_text(run.point), *_outcome(by_run.get(run.id))) for run in runs]
+    if not any(run.reused_from for run in runs):
+        return table(heads, rows)
+    return table((*heads, "MEASURED"), ((*row, _measured(run)) for row, run in zip(rows, runs, strict=True)))
 
 
-def _outcome(record: Record | None) -> tuple[str, ...]:
-    if record is None:
+def _measured(run: RunView) -> str:
+    return "here" if run.reused_from is None else origin_text(run.reused_from)
+
+
+def _outcome(view: RecordView | None) -> tuple[str, ...]:
+    if view is None:
         return ("-",) * 6
+    record = view.record
     return (
         milliseconds(record.response_latency.ms("p50")),
         milliseconds(record.response_latency.ms("p99")),
@@ -106,32 +116,6 @@ def _slo(record: Record) -> str:
     if not record.slo:
         return "-"
     return {True: "met", False: "NOT MET", None: "undecided"}[record.slo_met]
-
-
-def plan_lines(plan: PlanView) -> list[str]:
-    """What a job would do. A search's time is that of as many probes as it may take."""
-    groups = len(set(plan.comparability_keys))
-    total = (
-        f"{plan.name}: {len(plan.runs)} runs in {groups} comparable group{'s' if groups != 1 else ''}, "
-        f"predicted {_span(plan.predicted_s, plan.predicted_p90_s)} in all"
-    )
-    heads = ("RUN", "REPEAT", "PREDICTED", "POINT")
-    if not plan.is_upper_bound:
-        return [*table(heads, map(_planned, plan.runs)), total]
-    most = sum(run.most_runs for run in plan.runs)
-    total = f"{plan.name}: at most {most} runs, at most {seconds(plan.predicted_s)} in all; a search ends when it knows"
-    return [*table((*heads, "PROBES"), ((*_planned(r), f"up to {r.most_runs}") for r in plan.runs)), total]
-
-
-def _planned(run: PlannedRun) -> tuple[str, ...]:
-    span = _span(run.predicted_s, run.predicted_p90_s)
-    predicted = span if run.most_runs == 1 else f"<= {span}"
-    return str(run.index), str(run.repeat), predicted, point_text(run.point)
-
-
-def _span(p50_s: float, p90_s: float | None) -> str:
-    """The median, and what nine of ten take at most."""
-    return seconds(p50_s) if p90_s is None else f"{seconds(p50_s)} (p90 {seconds(p90_s)})"
 
 
 def leaderboard_lines(board: LeaderboardView) -> list[str]:

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from cli.latencies import WHY_THEY_DIFFER, latency_picture, response_lines, service_line
 from cli.quantities import NOT_AVAILABLE, cpu, fitted, milliseconds, percent, printable, rate, size
+from cli.reused import origin_text
 from shared.measure.metrics import METRICS
 from shared.measure.record import STAGES, Answer, Goodput, Quality, Record, Resources, SloCheck
+from shared.wire.views import OriginView
 
 COLUMNS: Final = 100
 MAX_LINES: Final = 24
@@ -17,19 +19,30 @@ _EXAMPLES: Final = 3
 _FLOORS: Final = {"good_share", *(name for name, metric in METRICS.items() if metric.higher_is_better)}
 
 
-def verdict_block(record: Record, *, name: str = "") -> list[str]:
-    """At most ``MAX_LINES`` lines of at most ``COLUMNS`` columns, the verdict first. ``name`` is the job's."""
+def verdict_block(
+    record: Record, *, name: str = "", run_id: str | None = None, origin: OriginView | None = None
+) -> list[str]:
+    """At most ``MAX_LINES`` lines of at most ``COLUMNS`` columns, the verdict first.
+
+    Args:
+        record: what was measured.
+        name: the job's.
+        run_id: the run that is shown, where it is not the record's own.
+        origin: where the record is from, if the run itself was not run.
+    """
+    shown = " · ".join(part for part in (run_id or record.run_id, printable(name), _attempt(record, origin)) if part)
+    head = [*_labelled("run", [shown]), *_labelled("origin", _wrapped(origin_text(origin), 2) if origin else [])]
     picture = list(latency_picture(record.response_latency, record.service_latency))
     fewer = [(picture, examples) for examples in range(_EXAMPLES, -1, -1)]
-    blocks = (_lines(record, name, *given) for given in [*fewer, ([], 0)])
+    blocks = (_lines(record, head, *given) for given in [*fewer, ([], 0)])
     lines = next((block for block in blocks if len(block) <= MAX_LINES), [])
     return [fitted(line, COLUMNS) for line in lines]
 
 
-def _lines(record: Record, name: str, picture: Sequence[str], examples: int) -> list[str]:
+def _lines(record: Record, head: Sequence[str], picture: Sequence[str], examples: int) -> list[str]:
     return [
         *_labelled("verdict", _verdict(record)),
-        *_labelled("run", [" · ".join(part for part in (record.run_id, printable(name), _attempt(record)) if part)]),
+        *head,
         *_labelled("what", [_subject(record)]),
         *_labelled("SLO", _slo(record.slo, record.goodput)),
         *_labelled("response", response_lines(record.response_latency, COLUMNS - _LABEL)),
@@ -57,8 +70,8 @@ def _wrapped(text: str, max_lines: int) -> list[str]:
     return wrap(text, COLUMNS - _LABEL, max_lines=max_lines, placeholder=" …") or [""]
 
 
-def _attempt(record: Record) -> str:
-    return f"attempt {record.attempt}" if record.attempt > 1 else ""
+def _attempt(record: Record, origin: OriginView | None) -> str:
+    return f"attempt {record.attempt}" if record.attempt > 1 and origin is None else ""
 
 
 def _subject(record: Record) -> str:

@@ -40,9 +40,9 @@ def validate(
 
 
 def plan(context: typer.Context, file: JobFile, output: Output = Format.TABLE) -> None:
-    """Show what runs a job would have, and for how long."""
+    """Show what runs a job would have, which are measured already, and when it would start and end."""
     from cli.job_file import read_source
-    from cli.tables import plan_lines
+    from cli.plans import plan_lines
 
     source = read_source(context, file)
     with connected(context) as client:

@@ -6,13 +6,18 @@ import pytest
 from support.records import JOB_ID, NOON, job_view, record, run_view
 
 from cli.outcome import Outcome, outcome_lines, outcome_page
+from cli.plans import plan_lines
 from cli.searches import job_report, search_exit_code, search_lines, search_news
-from cli.tables import datasets_table, plan_lines
+from cli.tables import datasets_table
 from shared.jobs.lifecycle import RunState
 from shared.measure.record import SloCheck
 from shared.wire.views import DatasetView, JobView, PlannedRun, PlanView, ProbeView, RecordView, SearchView
 
-UNMET = record(slo=(SloCheck(limit="p99_ms", allowed=1, measured=2, met=False),))
+
+def shown(index: int) -> RecordView:
+    """The record of a run that misses its limit, measured by another."""
+    unmet = record(slo=(SloCheck(limit="p99_ms", allowed=1, measured=2, met=False),), run_id="j-other.0000")
+    return RecordView(run_id=f"{JOB_ID}.{index:04d}", record=unmet)
 
 
 def probe(number: int, rate_rps: float, outcome: Any = None, reason: str = "") -> ProbeView:
@@ -138,7 +143,7 @@ def test_each_probe_is_news_once() -> None:
 )
 def test_the_exit_code_is_that_of_the_answer(state: str, searches: list[SearchView], expected: int) -> None:
     """Probes that miss the limits are how a search works, so they do not count."""
-    assert search_exit_code(job(*searches, state=state), [UNMET]) == expected
+    assert search_exit_code(job(*searches, state=state), [shown(0)]) == expected
 
 
 def test_runs_that_are_no_probes_count_as_ever() -> None:
@@ -146,8 +151,8 @@ def test_runs_that_are_no_probes_count_as_ever() -> None:
     other = run_view(7, id=f"{JOB_ID}.0007")
     both = job(FOUND)
     both = both.model_copy(update={"runs": (*both.runs, other)})
-    assert search_exit_code(both, [UNMET]) == 0
-    assert search_exit_code(both, [UNMET.model_copy(update={"run_id": other.id})]) == 3
+    assert search_exit_code(both, [shown(0)]) == 0
+    assert search_exit_code(both, [shown(7)]) == 3
 
 
 def test_the_outcome_of_a_search_is_its_job() -> None:

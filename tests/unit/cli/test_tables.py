@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from support.records import JOB_ID, NOON, job_view, record, run_view
 
+from cli.plans import plan_lines
 from cli.tables import (
     datasets_table,
     followers_table,
@@ -13,7 +14,6 @@ from cli.tables import (
     leaderboard_lines,
     metric_value,
     models_table,
-    plan_lines,
     results_table,
     run_lines,
     table,
@@ -30,6 +30,7 @@ from shared.wire.views import (
     ModelView,
     PlannedRun,
     PlanView,
+    RecordView,
 )
 
 LATER = NOON + timedelta(minutes=3)
@@ -128,7 +129,7 @@ def test_a_failed_run_says_why() -> None:
 def test_a_sweep_is_shown_point_by_point() -> None:
     """What was varied, what came of it, and a dash where there is no record."""
     runs = [run_view(0, point={"workload.rate": 10}), run_view(1, RunState.FAILED, point={"workload.rate": 20})]
-    lines = results_table(runs, [record()])
+    lines = results_table(runs, [RecordView(run_id=runs[0].id, record=record())])
     assert lines[1].split() == [runs[0].id, "succeeded", "workload.rate=10", "14.0", "31.2", "19.9", "0.0", "%", "met",
                                 "stable"]  # fmt: skip
     assert lines[2].split() == [runs[1].id, "failed", "workload.rate=20", "-", "-", "-", "-", "-", "-"]
