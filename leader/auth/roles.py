@@ -1,4 +1,4 @@
-"""Who may do what: four roles, eight permissions, one table."""
+"""Who may do what: four roles, nine permissions, one table."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -20,6 +20,7 @@ class Permission(StrEnum):
     OPEN = "open"  # no token at all: health only
     READ = "read"
     SUBMIT = "submit"
+    SUBMIT_URGENT = "submit-urgent"  # before everybody else's work, and nothing rises past it by waiting
     CANCEL = "cancel"
     UPLOAD = "upload"  # models and datasets, and their cards
     DELETE = "delete"  # a model that others may have measured

@@ -12,8 +12,10 @@ from leader.api.context import Caller, DeskParts
 from leader.api.guard import GuardedRoute
 from leader.api.parameters import Cursor, IdempotencyKey, JobId, Limit, NameFilter
 from leader.api.shapes import ValidationView
+from leader.auth.roles import Permission, Role, is_granted
+from leader.auth.tokens import Principal
 from leader.perfdb.entities import JobFilter
-from shared.errors import InferBenchError
+from shared.errors import Forbidden, InferBenchError, Problem
 from shared.jobs.document import JobDocument, read_document
 from shared.jobs.state import JobState
 from shared.wire.views import JobView, Page, PlanView
@@ -48,6 +50,18 @@ def _faults_in(document: JobDocument) -> Iterator[None]:
         raise
 
 
+def _require_priority(caller: Principal, priority: str) -> None:
+    """Raises Forbidden where the caller may submit jobs, but not of this priority."""
+    if priority != "urgent" or is_granted(caller.role, Permission.SUBMIT_URGENT):
+        return
+    may = ", ".join(role for role in Role if is_granted(role, Permission.SUBMIT_URGENT))
+    raise Forbidden(
+        f"token {caller.name!r} is a {caller.role}; only a token of role {may} may submit with priority urgent:"
+        " use high, or ask an administrator to submit it",
+        problems=[Problem(path="priority", message=f"is for {may} only", found=priority, allowed="low, normal, high")],
+    )
+
+
 @router.post(
     "", name="submitJob", status_code=201, response_model=JobView, responses={200: {"model": JobView}, 409: {}}
 )
@@ -59,9 +73,13 @@ async def submit_job(
     document: JobFile,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Accept a job. The same key and body again: 200 and the same job; the same key with another body: 409."""
+    """Accept a job. The same key and body again: 200 and the same job; the same key with another body: 409.
+
+    Priority `urgent` is for those who may submit such, by default administrators: 403 for others.
+    """
     digest = hashlib.sha256(await request.body()).hexdigest()
     with _faults_in(document):
+        _require_priority(caller, document.job.priority)
         submitted = await desk.submissions.submit(
             document.job, document.runs, owner=caller.name, idempotency_key=key, body_sha256=digest
         )
