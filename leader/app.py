@@ -25,7 +25,6 @@ from leader.metrics import RequestMetrics
 from leader.perfdb.mongo import connect
 from leader.settings import LOOPBACK_HOSTS, LeaderSettings
 from shared.clock import Clock, SystemClock
-from shared.errors import Unavailable
 
 ROUTERS: Final = tuple(
     module.router for module in (process, jobs, runs, results, models, datasets, followers, scheduling, history, tokens)
@@ -133,15 +132,12 @@ async def open_leader(
 
 
 def _loops(desk: Desk) -> dict[str, Loop]:
-    return {"queue": desk.run_background, "uploads": every(SWEEP_EVERY_S, lambda: _sweep(desk))}
+    loops = {name: every(interval_s, act) for name, (interval_s, act) in desk.rounds().items()}
+    return {**loops, "uploads": every(SWEEP_EVERY_S, lambda: _sweep(desk))}
 
 
 async def _sweep(desk: Desk) -> None:
-    """Drop what was announced and never uploaded. An outage of the store only postpones it."""
-    try:
-        dropped = await desk.models.sweep(pending_older_than_s=UPLOAD_ABANDONED_AFTER_S)
-        dropped += await desk.datasets.sweep(pending_older_than_s=UPLOAD_ABANDONED_AFTER_S)
-    except Unavailable as error:
-        log.warning("uploads.not_swept", reason=error.detail)
-    else:
-        log.log(logging.INFO if dropped else logging.DEBUG, "uploads.swept", dropped=dropped)
+    """Drop what was announced and never uploaded. Raises Unavailable."""
+    dropped = await desk.models.sweep(pending_older_than_s=UPLOAD_ABANDONED_AFTER_S)
+    dropped += await desk.datasets.sweep(pending_older_than_s=UPLOAD_ABANDONED_AFTER_S)
+    log.log(logging.INFO if dropped else logging.DEBUG, "uploads.swept", dropped=dropped)

@@ -9,6 +9,7 @@ from typing import Final, Self
 import structlog
 
 from shared.clock import Clock
+from shared.errors import Unavailable
 
 RESTART_AFTER_S: Final = 1.0
 SETTLED_AFTER_NS: Final = 10_000_000_000
@@ -75,11 +76,14 @@ class Background:
 
 
 def every(interval_s: float, act: Callable[[], Awaitable[object]]) -> Loop:
-    """A loop that acts, waits, and acts again."""
+    """A loop that acts, waits, and acts again. An outage of the store is logged and outlived."""
 
     async def loop() -> None:
         while True:
-            await act()
+            try:
+                await act()
+            except Unavailable as error:
+                log.warning("background.store_unavailable", reason=error.detail)
             await asyncio.sleep(interval_s)
 
     return loop

@@ -1,6 +1,6 @@
 """The manage layer in one piece: what the API calls, built once at start."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,8 @@ from leader.manage.history import History
 from leader.manage.ledger import Ledger
 from leader.manage.lineup import Lineup
 from leader.manage.moves import Listeners, Mover, Watcher
+from leader.manage.outbox import EVERY_S as ANNOUNCE_EVERY_S
+from leader.manage.outbox import Outbox
 from leader.manage.pins import Pinner
 from leader.manage.plan import Planner
 from leader.manage.policy import LeasePolicy
@@ -37,18 +39,19 @@ from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import BlobStore, ModelStore
 from model_repo.repository import ModelRepository
 from shared.clock import Clock
-from shared.errors import Unavailable
 
 REAP_EVERY_S: Final = 1.0
-RECONCILE_EVERY: Final = 5
-"""Rounds of reaping between two of reconciling."""
+RECONCILE_EVERY_S: Final = 5.0
 
 log = structlog.get_logger(__name__)
+
+Round = Callable[[], Awaitable[object]]
+"""Something that any leader may do at any time and again, also while another does it. May raise Unavailable."""
 
 
 @dataclass(frozen=True)
 class Desk:
-    """Everything that a request can ask for. ``run_background`` keeps the queue moving until it is cancelled."""
+    """Everything that a request can ask for, and the ``rounds`` that keep the queue moving meanwhile."""
 
     perfdb: PerfDB
     submissions: Submissions
@@ -67,28 +70,31 @@ class Desk:
     lineup: Lineup
     ledger: Ledger
     requeues: Requeues
+    outbox: Outbox
 
     async def start(self) -> None:
-        """Prepare the database (indexes, schema) and repair what a crash left. Raises Unavailable, Conflict."""
+        """Prepare the database (indexes, schema) and look at what is there; the first rounds repair what a crash left.
+
+        Raises:
+            Unavailable.
+            Conflict: the database was written by a newer version.
+        """
         await self.perfdb.prepare()
         await self.ledger.refresh()
         await self.lineup.look_now()
-        repaired = await self.reconciler.run_once()
-        log.info("desk.started", repaired=repaired)
+        log.info("desk.started", queued=len(self.lineup.backlog), live=len(self.lineup.live))
 
-    async def run_background(self) -> None:
-        """Reap leases and reconcile, every few seconds, for ever. An outage of the store is logged and outlived."""
-        rounds = 0
-        while True:
-            rounds += 1
-            try:
-                await self.reaper.run_once()
-                if rounds % RECONCILE_EVERY == 0:
-                    await self.ledger.refresh()
-                    await self.reconciler.run_once()
-            except Unavailable as error:
-                log.warning("background.store_unavailable", reason=error.detail)
-            await asyncio.sleep(REAP_EVERY_S)
+    def rounds(self) -> dict[str, tuple[float, Round]]:
+        """Name -> seconds between two rounds, and the round."""
+        return {
+            "reaper": (REAP_EVERY_S, self.reaper.run_once),
+            "reconciler": (RECONCILE_EVERY_S, self._reconcile),
+            "outbox": (ANNOUNCE_EVERY_S, self.outbox.run_once),
+        }
+
+    async def _reconcile(self) -> None:
+        await self.ledger.refresh()
+        await self.reconciler.run_once()
 
 
 def build_desk(
@@ -122,6 +128,9 @@ def build_desk(
         policy=policy,
         ledger=ledger,
     )
+    outbox = Outbox(
+        jobs=perfdb.jobs, runs=perfdb.runs, lineup=lineup, roster=roster, bell=bell, clock=clock, policy=policy
+    )
     searcher = Searcher(perfdb, followers, clock, lineup, ledger)
     reconciler = Reconciler(perfdb, recorder, searcher, lineup, ledger)
     delivery = Delivery(
@@ -149,6 +158,7 @@ def build_desk(
             clock=clock,
             policy=policy,
             quotas=Quotas(scheduling, lineup),
+            outbox=outbox,
         ),
         planner=Planner(preparer=preparer, dispatcher=dispatcher, scheduling=scheduling, lineup=lineup, ledger=ledger),
         queue=Queue(
@@ -176,6 +186,7 @@ def build_desk(
         lineup=lineup,
         ledger=ledger,
         requeues=requeues,
+        outbox=outbox,
     )
 
 

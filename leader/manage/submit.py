@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from leader.broker.protocol import Bell
 from leader.manage.moves import Move, Mover
+from leader.manage.outbox import Outbox
 from leader.manage.policy import LeasePolicy
 from leader.manage.prepare import Preparer
 from leader.manage.quotas import Quotas
@@ -46,6 +47,7 @@ class Submissions:
         clock: Clock,
         policy: LeasePolicy,
         quotas: Quotas,
+        outbox: Outbox,
     ) -> None:
         self._db = perfdb
         self._preparer = preparer
@@ -56,6 +58,7 @@ class Submissions:
         self._clock = clock
         self._policy = policy
         self._quotas = quotas
+        self._outbox = outbox
 
     async def submit(
         self,
@@ -86,12 +89,13 @@ class Submissions:
         if spec.reuse != "never":
             prepared = prepared.reusing(await self._preparer.finds(prepared))
         async with self._quotas.room_for(spec.team, len(prepared.to_be_run)):
-            stored = await self._db.jobs.add(prepared.job)
-            if stored.id != prepared.job.id:  # the same key came in twice at once
-                return await self._again(stored, body_sha256)
-            await self._reconciler.complete(stored, prepared.runs)
-        if prepared.to_be_run:
-            self._ring(prepared.followers)
+            with self._outbox.announcing(prepared.job):
+                stored = await self._db.jobs.add(prepared.job)
+                if stored.id != prepared.job.id:  # the same key came in twice at once
+                    return await self._again(stored, body_sha256)
+                await self._reconciler.complete(stored, prepared.runs)
+                if prepared.to_be_run:
+                    self._ring(prepared.followers)
         return Submitted(full_job_view(stored, prepared.runs), created=True)
 
     async def cancel_job(self, job_id: str) -> JobView:

@@ -8,6 +8,8 @@ from support.api_client import Api, running_api
 
 from leader.auth.roles import Role
 
+LOOPS = ("reaper", "reconciler", "outbox", "uploads")
+
 
 @pytest.fixture
 async def api(mongo_url: str, tmp_path: Path) -> AsyncIterator[Api]:
@@ -22,16 +24,16 @@ async def test_readiness_names_every_part(api: Api) -> None:
         answer = await client.get("/readyz")
     assert answer.json() == {
         "status": "ready",
-        "checks": {"database": "ok", "loop queue": "ok", "loop uploads": "ok"},
+        "checks": {"database": "ok", **{f"loop {name}": "ok" for name in LOOPS}},
     }
 
 
 async def test_a_loop_that_died_shows_until_it_has_settled(api: Api) -> None:
     """Not ready, with the reason; the process itself stays alive."""
-    api.leader.background._record_death("queue", "ValueError: bad luck")
+    api.leader.background._record_death("reaper", "ValueError: bad luck")
     async with api.client(None) as client:
         ready, alive = await client.get("/readyz"), await client.get("/healthz")
-    assert (ready.status_code, ready.json()["checks"]["loop queue"]) == (503, "ValueError: bad luck")
+    assert (ready.status_code, ready.json()["checks"]["loop reaper"]) == (503, "ValueError: bad luck")
     assert alive.json() == {"status": "ok"}
 
 
