@@ -14,11 +14,9 @@ from shared.wire.assignment import Assignment, Failure, ProgressEvent
 from shared.wire.identity import RegistrationAnswer
 
 S = 1_000_000_000
-LEASE_S = 15.0
-MARGIN_NS = 3 * S
 SLOTS = ("cpu", "gpu0")
 RULES = RegistrationAnswer(
-    follower="f", lease_s=LEASE_S, heartbeat_s=5, poll_s=2, broker_url=None, bell_queue="inferbench.bell.f"
+    follower="f", lease_s=15, heartbeat_s=5, poll_s=2, broker_url=None, bell_queue="inferbench.bell.f"
 )
 CALLS = (
     events.Register,
@@ -46,9 +44,16 @@ class AgentInAWorld(RuleBasedStateMachine):
         self.assignments: dict[AttemptKey, Assignment] = {}
         self.ended: dict[AttemptKey, list[str]] = {}
         self.next_run = 0
+        self.lease_s = 15.0
 
-    @initialize(leftovers=st.integers(0, 2))
-    def begin(self, leftovers: int) -> None:
+    @property
+    def margin_ns(self) -> int:
+        """What is promised: 3 s, a fifth of a lease under 15 s."""
+        return round(min(3.0, self.lease_s / 5) * S)
+
+    @initialize(leftovers=st.integers(0, 2), lease_s=st.sampled_from([1.0, 4.0, 15.0, 60.0]))
+    def begin(self, leftovers: int, lease_s: float) -> None:
+        self.lease_s = lease_s
         self.feed(events.Started(tuple(AttemptKey(f"{JOB}.{n:04d}", 1, 1) for n in range(9000, 9000 + leftovers))))
 
     def feed(self, event: Event) -> None:
@@ -116,8 +121,8 @@ class AgentInAWorld(RuleBasedStateMachine):
             case events.AskForWork(slot), _:
                 self.feed(events.ClaimFailed(slot))
             case events.RenewLease(key, _), "answered":
-                self.lease_ends_ns[key] = sent_at_ns + round(LEASE_S * S)
-                self.feed(events.LeaseRenewed(key, sent_at_ns, LEASE_S))
+                self.lease_ends_ns[key] = sent_at_ns + round(self.lease_s * S)
+                self.feed(events.LeaseRenewed(key, sent_at_ns, self.lease_s))
             case events.RenewLease(key, _), "refused":
                 self.lease_ends_ns[key] = 0
                 self.feed(events.LeaseRefused(key))
@@ -135,10 +140,10 @@ class AgentInAWorld(RuleBasedStateMachine):
                 self.feed(delivered if outcome == "answered" else events.ResultRefused(key, "no"))
 
     def new_assignment(self, sent_at_ns: int) -> Assignment:
-        task = assignment(f"{JOB}.{self.next_run:04d}", lease_s=LEASE_S)
+        task = assignment(f"{JOB}.{self.next_run:04d}", lease_s=self.lease_s)
         self.next_run += 1
         key = AttemptKey(task.run_id, task.attempt, task.fence)
-        self.lease_ends_ns[key] = sent_at_ns + round(LEASE_S * S)
+        self.lease_ends_ns[key] = sent_at_ns + round(self.lease_s * S)
         return task
 
     @precondition(lambda self: self.processes)
@@ -173,7 +178,7 @@ class AgentInAWorld(RuleBasedStateMachine):
 
     def no_attempt_outlives_its_lease(self, *, at_ns: int) -> None:
         for key in self.processes.keys() - self.dying:
-            assert at_ns < self.lease_ends_ns[key] - MARGIN_NS
+            assert at_ns < self.lease_ends_ns[key] - self.margin_ns
 
     def teardown(self) -> None:
         """With everything answered and every process ended, each started attempt has had exactly one end."""
