@@ -28,7 +28,7 @@ def exit_code_of(runs: Sequence[RunView], records: Sequence[Record]) -> ExitCode
     states = {run.state for run in runs}
     if RunState.CANCELLED in states:
         return ExitCode.CANCELLED
-    if states & UNSUCCESSFUL:
+    if states & UNSUCCESSFUL or any(run.no_record is not None for run in runs):
         return ExitCode.FAILURE
     is_invalid = RunState.INVALID in states or any(record.verdict.kind == "invalid" for record in records)
     if is_invalid or any(record.slo_met is False for record in records):

@@ -56,7 +56,7 @@ def records_of(
     client: Client, runs: Sequence[RunView], *, sleep: Callable[[float], None] = time.sleep
 ) -> list[RecordView]:
     """The records of the runs that were measured, in the order of the runs."""
-    return [_record_of(client, run.id, sleep) for run in runs if run.state.has_record]
+    return [_record_of(client, run.id, sleep) for run in runs if run.has_record]
 
 
 def _record_of(client: Client, run_id: str, sleep: Callable[[float], None]) -> RecordView:

@@ -54,7 +54,7 @@ def outcome_lines(outcome: Outcome) -> list[str]:
 
 def run_and_verdict_lines(client: Client, run: RunView) -> list[str]:
     """A run as it stands; with its verdict block where there is one."""
-    if not run.state.has_record:
+    if not run.has_record:
         return run_lines(run)
     return _block(records_of(client, [run])[0])
 

@@ -75,6 +75,8 @@ def point_text(point: dict[str, Any]) -> str:
 def _cause(run: RunView) -> str:
     if run.reused_from is not None:
         return origin_text(run.reused_from)
+    if run.no_record is not None:
+        return f"no record: {run.no_record}"
     return f"{run.cause}: {run.detail}" if run.cause and run.detail else run.cause or "-"
 
 

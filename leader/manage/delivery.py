@@ -17,7 +17,7 @@ from leader.perfdb.entities import Evidence, Run, StoredArtifact
 from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import BlobOwner, BlobStore
 from shared.clock import Clock
-from shared.errors import Conflict, InvalidInput, Unavailable
+from shared.errors import Conflict, InvalidInput, NotFound, Unavailable
 from shared.jobs import lifecycle
 from shared.jobs.lifecycle import RunState
 from shared.wire.assignment import Artifact, Failure, Result, ResultAnswer
@@ -117,7 +117,7 @@ class Delivery:
             if run.status.state.has_record:
                 await self._recorder.record(run)
             await self._searcher.advance(run.job_id)
-        except Unavailable as error:  # the result is safe; the reconciler derives from it what follows
+        except (Unavailable, NotFound, InvalidInput) as error:  # the result is safe; the reconciler sees to the rest
             log.warning("result.follow_up_delayed", run_id=run.id, reason=error.detail)
 
 

@@ -3,7 +3,6 @@
 Every leader keeps the newest entries in memory and reads what others added; its own are there at once.
 """
 
-import contextlib
 import heapq
 import itertools
 from datetime import datetime, timedelta
@@ -14,7 +13,6 @@ from leader.manage.story import CLAIMED
 from leader.perfdb.entities import Event, Evidence, Run, Spent
 from leader.perfdb.protocol import EventStore, SpentStore
 from shared.clock import Clock
-from shared.errors import Unavailable
 from shared.jobs.spec import RunSpec
 from shared.scheduling.estimate import window_s
 from shared.scheduling.setup_times import Observed, SetupTimes, served_of, split_overhead
@@ -64,10 +62,11 @@ class Ledger:
             self._take(spent)
 
     async def watch(self, run: Run) -> None:
-        """A run moved. One that ended without a record is noted here; an outage loses that note, and nothing else."""
+        """A run moved. What one took that ended without a record counts at once; the reconciler stores it."""
         if run.status.state.is_terminal and not run.status.state.has_record:
-            with contextlib.suppress(Unavailable):
-                await self.note(run)
+            spent = spent_by(run, None, [])
+            if spent is not None:
+                self._take(spent)
 
     async def _story(self, run: Run) -> list[Event]:
         return await self._events.after(run.id, (claim_of(run), 0), limit=_STORY)

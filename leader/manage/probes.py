@@ -45,6 +45,8 @@ def ended(run: Run, record: Record | None) -> Ended | None:
     if state in UNSUCCESSFUL:
         reason = f"{run.status.cause}: {run.status.detail}" if run.status.detail else str(run.status.cause)
         return Ended(state, Probe(rate_rps, "failed", reason))
+    if run.no_record is not None:
+        return Ended(state, Probe(rate_rps, "failed", f"no record: {run.no_record}"))
     return Ended(state, _judged(record, rate_rps)) if state.has_record and record else None
 
 

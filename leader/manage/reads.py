@@ -64,6 +64,8 @@ class Reads:
     async def record(self, run_id: str) -> RecordView:
         """Of a run that was not run, the record that it reuses. Raises NotFound: no such run, or no record (yet)."""
         run = await self._db.runs.get(run_id)
+        if run.no_record is not None:
+            raise NotFound(f"run {run_id} has no record: {run.no_record}")
         origin = run.reused_from
         record = await self._db.records.get(origin.run_id if origin else run_id)
         return RecordView(run_id=run_id, record=record, reused_from=origin_view(origin))

@@ -1,4 +1,4 @@
-"""Repairs what a crash left half done: runs that a job lacks, records that a success lacks, probes of a search."""
+"""Repairs what a crash left half done: runs that a job lacks, what follows from a run's end, probes of a search."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from leader.manage.recorder import Recorder
 from leader.manage.searcher import Searcher
 from leader.perfdb.entities import Job, Run
 from leader.perfdb.protocol import PerfDB
-from shared.errors import Conflict, InvalidInput, NotFound
+from shared.errors import InvalidInput, NotFound
 
 BATCH: Final = 100
 
@@ -49,8 +49,20 @@ class Reconciler:
             await self.complete(job)
             log.info("job.completed_after_crash", job_id=job.id)
         await self._mark_completed()
-        recorded = sum([await self._record(run) for run in await self._db.runs.unrecorded(limit=BATCH)])
+        recorded = await self._settle(await self._db.runs.unrecorded(limit=BATCH))
         return len(jobs) + recorded + await self._searcher.run_once()
+
+    async def _settle(self, ended: Sequence[Run]) -> int:
+        """Records of those measured, usage of all; how many records were missing."""
+        measured = [run for run in ended if run.status.state.has_record]
+        others = [run for run in ended if not run.status.state.has_record]
+        for run in measured:
+            await self._record(run)
+        for run in others:
+            await self._ledger.note(run)
+        if others:
+            await self._db.runs.mark_recorded([run.id for run in others])
+        return len(measured)
 
     async def _mark_completed(self) -> None:
         done = frozenset(self._completed)
@@ -58,10 +70,10 @@ class Reconciler:
             await self._db.jobs.mark_complete(done)
             self._completed -= done
 
-    async def _record(self, run: Run) -> bool:
+    async def _record(self, run: Run) -> None:
+        """Evidence is stored before a run ends, so what is missing or wrong now stays so."""
         try:
             await self._recorder.record(run)
-        except (NotFound, Conflict, InvalidInput) as error:
+        except (NotFound, InvalidInput) as error:
             log.warning("record.not_derivable", run_id=run.id, reason=error.detail)
-            return False
-        return True
+            await self._recorder.do_without(run, error.detail)

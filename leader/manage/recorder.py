@@ -1,7 +1,7 @@
 """From evidence to record and leaderboard entry: derived, so it can be done again at any time."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from leader.manage.blueprint import digest_of
 from leader.manage.clocks import in_words, is_off, on_our_clock
@@ -17,9 +17,11 @@ from shared.measure.metrics import metrics_of
 from shared.measure.record import Record
 from shared.wire.assignment import Result, Success
 
+MOST_SAID: Final = 300  # characters of an error that are kept
+
 
 class Recorder:
-    """Writes the record of a succeeded run."""
+    """Writes the record of a run that was measured."""
 
     def __init__(self, perfdb: PerfDB, ledger: Ledger) -> None:
         self._db = perfdb
@@ -30,13 +32,23 @@ class Recorder:
 
         Raises:
             NotFound: there is no evidence.
-            InvalidInput: the evidence is not of a success.
+            InvalidInput: the evidence is not of a success, or cannot be read.
             Unavailable: the store failed; the reconciler will do it again.
         """
-        evidence = await self._db.evidence.get(run.id, run.status.attempt)
-        await self._db.records.put(derive(run, evidence))
+        try:
+            evidence = await self._db.evidence.get(run.id, run.status.attempt)
+            stored = derive(run, evidence)
+        except (ValueError, KeyError) as error:
+            unreadable = f"what attempt {run.status.attempt} delivered cannot be read: {str(error)[:MOST_SAID]}"
+            raise InvalidInput(unreadable) from error
+        await self._db.records.put(stored)
         await self._ledger.note(run, evidence)
-        await self._db.runs.mark_recorded(run.id)
+        await self._db.runs.mark_recorded([run.id])
+
+    async def do_without(self, run: Run, reason: str) -> None:
+        """Nothing can be derived, now or ever: say so in the run, and note what it took. Raises Unavailable."""
+        await self._ledger.note(run)
+        await self._db.runs.mark_without_record(run.id, reason)
 
 
 def check_record(run: Run, follower: str, attempt: int, result: Result) -> None:

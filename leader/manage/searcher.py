@@ -74,7 +74,7 @@ class Searcher:
         return stepped(job, specs, found, self._clock.utc_now())
 
     async def _ended(self, run: Run) -> Ended | None:
-        if not run.status.state.has_record:
+        if not run.status.state.has_record or run.no_record is not None:
             return ended(run, None)
         try:
             return ended(run, await self._db.records.get(run.id))

@@ -114,6 +114,7 @@ def run_view(run: Run) -> RunView:
         cause=status.cause,
         detail=status.detail,
         log_tail=status.log_tail,
+        no_record=run.no_record,
         predicted_s=run.predicted_s,
         predicted_p90_s=run.predicted_p90_s,
         reused_from=origin_view(run.reused_from),
@@ -142,7 +143,7 @@ def _run_links(run: Run) -> dict[str, str]:
         }
         return {**links, "origin": f"{API}/runs/{run.reused_from.run_id}"}
     links = {"self": path, "job": f"{API}/jobs/{run.job_id}", "events": f"{path}/events", "log": f"{path}/log"}
-    if run.status.state.has_record:
+    if run.status.state.has_record and run.no_record is None:
         return {**links, "record": f"{path}/record", "samples": f"{path}/samples"}
     return links if run.status.state.is_terminal else {**links, "cancel": f"{path}/cancel"}
 

@@ -157,7 +157,6 @@ def run_to_document(run: Run) -> Document:
         "model": _model_pin_to_document(run.model) if run.model else None,
         "dataset": run.dataset.model_dump(mode="json") if run.dataset else None,
         "trace": run.trace.model_dump(mode="json") if run.trace else None,
-        "recorded": int(run.recorded),
         **({"reused_from": _ORIGIN.dump_json(run.reused_from).decode()} if run.reused_from else {}),
         "created_at_us": to_us(run.created_at),
         **moving_part(run),
@@ -182,6 +181,7 @@ def moving_part(run: Run) -> Document:
         "status": status_to_document(run.status),
         "follower": run.follower,
         "history": to_json([_history_entry(event) for event in run.history]),
+        "recorded": int(run.recorded),
         "updated_at_us": to_us(run.updated_at),
     }
 
@@ -217,6 +217,7 @@ def run_from_document(document: Document) -> Run:
         follower=document["follower"],
         history=tuple(_history_event(document["_id"], entry) for entry in json.loads(document["history"])),
         recorded=bool(document["recorded"]),
+        no_record=document.get("no_record"),
         reused_from=_ORIGIN.validate_json(origin) if origin else None,
         created_at=from_us(document["created_at_us"]),
         updated_at=from_us(document["updated_at_us"]),

@@ -133,7 +133,8 @@ class Run:
     status: RunStatus = field(default_factory=RunStatus)
     follower: str | None = None  # the last to hold it
     history: tuple[Event, ...] = ()
-    recorded: bool = False
+    recorded: bool = False  # what follows from its end is stored: record, usage
+    no_record: str | None = None  # why a run that was measured has none, and never will
     reused_from: Origin | None = None  # it was not run: this one's record is its own
     created_at: datetime
     updated_at: datetime

@@ -23,7 +23,7 @@ _DUPLICATE_KEY: Final = 11000
 _MOST_SLOTS: Final = 1_000
 _MOST_LEASED: Final = 10_000
 _LEASED: Final = (RunState.CLAIMED.value, RunState.RUNNING.value)
-_MEASURED: Final = tuple(sorted(state.value for state in MEASURED))
+_ENDED: Final = tuple(state.value for state in (*sorted(MEASURED), *sorted(TERMINAL - MEASURED)))
 _LIVE: Final = tuple(state.value for state in RunState if state not in TERMINAL)
 
 
@@ -175,14 +175,20 @@ class MongoRuns:
 
     async def unrecorded(self, *, limit: int) -> list[Run]:
         found: list[Run] = []
-        for state in _MEASURED:
-            where = {"status.state": state, "recorded": 0}
-            found += await self._select("looking for missing records", where, [("seq", ASCENDING)], limit)
+        for state in _ENDED:
+            if len(found) < limit:
+                where = {"status.state": state, "recorded": 0}
+                sort, rest = [("seq", ASCENDING)], limit - len(found)
+                found += await self._select("looking for what is not recorded", where, sort, rest)
         return found
 
-    async def mark_recorded(self, run_id: str) -> None:
-        with driver_errors("marking a run recorded"):
-            await self._runs.update_one({"_id": run_id}, {"$set": {"recorded": 1}})
+    async def mark_recorded(self, run_ids: Sequence[str]) -> None:
+        with driver_errors("marking runs recorded"):
+            await self._runs.update_many({"_id": {"$in": list(run_ids)}}, {"$set": {"recorded": 1}})
+
+    async def mark_without_record(self, run_id: str, reason: str) -> None:
+        with driver_errors("marking a run without a record"):
+            await self._runs.update_one({"_id": run_id}, {"$set": {"recorded": 1, "no_record": reason}})
 
     async def needs_model(self, name: str, version: int) -> bool:
         where = {"model.name": str(name), "model.version": int(version), "status.state": {"$in": list(_LIVE)}}
@@ -196,6 +202,7 @@ class MongoRuns:
             updated_at=at,
             follower=status.lease.follower if status.lease else run.follower,
             history=(*run.history, event) if event else run.history,
+            recorded=status.state.is_terminal and not status.attempt,
         )
         return moved if await self._compare_and_set(run, moved) else None
 

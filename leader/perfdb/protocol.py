@@ -138,10 +138,19 @@ class RunStore(Protocol):
         ...
 
     async def unrecorded(self, *, limit: int) -> list[Run]:
-        """Succeeded ones whose record is not known to be stored."""
+        """Ended ones of which what follows, record or usage, is not known to be stored; those measured come first.
+
+        A run that ended without ever having been claimed is not among them: nothing follows from it.
+        """
         ...
 
-    async def mark_recorded(self, run_id: str) -> None: ...
+    async def mark_recorded(self, run_ids: Sequence[str]) -> None:
+        """What follows from their ends is stored."""
+        ...
+
+    async def mark_without_record(self, run_id: str, reason: str) -> None:
+        """It was measured and never will have a record; what else follows is stored."""
+        ...
 
     async def needs_model(self, name: str, version: int) -> bool:
         """Whether a live run uses the model version."""

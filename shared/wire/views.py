@@ -60,6 +60,7 @@ class RunView(View):
     cause: Cause | None = None
     detail: str | None = None
     log_tail: str | None = None
+    no_record: str | None = None  # why a run that was measured has no record, and never will
     predicted_s: float
     predicted_p90_s: float | None = None
     reused_from: OriginView | None = None
@@ -67,6 +68,11 @@ class RunView(View):
     updated_at: datetime
     spec: dict[str, Any]
     links: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def has_record(self) -> bool:
+        """Whether there is a record, or will be in a moment."""
+        return self.state.has_record and self.no_record is None
 
 
 class ProbeView(View):

@@ -225,7 +225,7 @@ async def test_succeeded_runs_without_a_record_are_found(db: MongoPerfDB) -> Non
     held = await claimed(db, run())
     await db.runs.move(held, succeed(held.status), at=T0)
     assert [one.id for one in await db.runs.unrecorded(limit=9)] == [run().id]
-    await db.runs.mark_recorded(run().id)
+    await db.runs.mark_recorded([run().id])
     assert await db.runs.unrecorded(limit=9) == []
 
 
