@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chaos.measure import measured
 from chaos.report import told
 from chaos.storm import Settings, storm
+
+from benchmarks.figure import table
 
 
 def main() -> int:
@@ -23,6 +26,10 @@ def main() -> int:
             report = storm(_made(place / "storm"), settings)
             sys.stdout.write(told(report))
             failed |= bool(report.violations)
+        if not asked.no_figures:
+            found = measured(place)
+            sys.stdout.write(table(found) + "\n")
+            failed |= not all(figure.is_met for figure in found)
     return int(failed)
 
 
@@ -45,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="replay this storm; without it the seed is drawn, and printed")
     parser.add_argument("--injections", type=int, default=300, help="how many (default 300); 0: the figures only")
+    parser.add_argument("--no-figures", action="store_true", help="the storm only")
     parser.add_argument("--lease-s", type=float, default=Settings.lease_s, help="the leader's lease in the storm")
     parser.add_argument("--gap-s", type=float, default=Settings.mean_gap_s, help="mean time between two injections")
     parser.add_argument("--keep", type=Path, help="keep logs and database in this folder, which must not exist")

@@ -33,7 +33,7 @@ def work_dir_of(folder: Path, name: str) -> Path:
 
 
 def registration_of(name: str, slots: int) -> Registration:
-    """A new incarnation, with slots cpu-0, cpu-1, ... that pin nothing, and with what small jobs need."""
+    """A new incarnation, with slots cpu-0, cpu-1, ... on a core each, and with what small jobs need."""
     offer = PlatformOffer(platform="onnxruntime", version="1", launch=("process",), protocol=("http",), device=("cpu",))
     return Registration(
         name=name,
@@ -50,7 +50,7 @@ def registration_of(name: str, slots: int) -> Registration:
             datasets=("synthetic",),
             labels={NAME_LABEL: name},
         ),
-        slots=tuple(slot(f"cpu-{number}") for number in range(slots)),
+        slots=tuple(slot(f"cpu-{number}", server_cores=(number,)) for number in range(slots)),
     )
 
 
@@ -65,7 +65,11 @@ def main(url: str, name: str, slots: str, folder: str) -> int:
     logs.set_up("info")
     place = Path(folder)
     settings = FollowerSettings(
-        leader_url=url, token_file=place / TOKEN, follower_name=name, work_dir=work_dir_of(place, name)
+        leader_url=url,
+        token_file=place / TOKEN,
+        follower_name=name,
+        work_dir=work_dir_of(place, name),
+        slot_lock_dir=place / "locks" / name,  # each is a machine of its own
     )
     client = LeaderClient(url, read_token(settings.token_file), name)
     agent = Agent(settings, registration_of(name, int(slots)), client, attempt_command=attempt_command(place))

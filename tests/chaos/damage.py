@@ -29,6 +29,8 @@ FOUND_WITHIN_S: Final = 4.0
 LOOK_EVERY_S: Final = 0.02
 LONGEST_DOWN_S: Final = 1.5
 RINGS: Final = 100
+STOPPED: Final = frozenset({0, -signal.SIGTERM, -signal.SIGKILL})
+"""How an agent ends that is asked to: it may not have got so far as to listen, or a poisonous run was quicker."""
 FRESH_NS: Final = 400_000_000
 """A stay whose last sign of life is older has ended, or is frozen already."""
 
@@ -91,7 +93,7 @@ class Damage:
         program = self._follower(card).agent
         with program.guard:
             status = program.stop()
-            if status not in (0, -signal.SIGKILL):  # a poisonous run may have been quicker
+            if status not in STOPPED:
                 program.surprises.append(f"{program.name} ended with {status} when stopped: {program.last_words()}")
             program.start()
         return True

@@ -23,6 +23,7 @@ QUIET_WITHIN_S: Final = 180.0
 IDLE_WITHIN_S: Final = 60.0
 GONE_WITHIN_S: Final = 10.0
 CANCEL_WITHIN_S: Final = 10.0
+LOOK_EVERY_S: Final = 0.02
 UNFORESEEN: Final = frozenset({"background.died", "request.crashed"})
 """What the leader writes into its log about an error that nobody thought of."""
 
@@ -102,14 +103,15 @@ def _rage(damage: Damage, settings: Settings) -> tuple[Counter[str], Counter[str
     with ThreadPoolExecutor(settings.at_once, thread_name_prefix="damage") as hands:
         for card in injections(settings.seed, settings.mean_gap_s):
             _collect(under_way, performed, missed)
-            if performed.total() + len(under_way) >= settings.injections or time.monotonic() > deadline:
-                break
+            while under_way and (
+                len(under_way) >= settings.at_once or performed.total() + len(under_way) >= settings.injections
+            ):
+                time.sleep(LOOK_EVERY_S)
+                _collect(under_way, performed, missed)
+            if performed.total() >= settings.injections or time.monotonic() > deadline:
+                return performed, missed
             time.sleep(card.gap_s)
             under_way[hands.submit(damage.inflict, card)] = card
-            while len(under_way) >= settings.at_once:
-                _collect(under_way, performed, missed)
-                time.sleep(0.02)
-    _collect(under_way, performed, missed)
     return performed, missed
 
 
