@@ -35,8 +35,8 @@ class Explainer:
         if run.status.state.is_leased:
             return under_way(view, run)
         if run.status.state.is_terminal:
-            cause = f": {run.status.cause}" if run.status.cause else ""
-            return view.model_copy(update={"why": "ended", "words": f"it has {run.status.state}{cause}"})
+            words = ": ".join([f"it ended as {run.status.state}", *why_it_stands(run)])
+            return view.model_copy(update={"why": "ended", "words": words})
         await self._lineup.look()
         if run_id not in self._lineup.backlog:  # it came through another leader, or is being claimed
             await self._lineup.look_now()
@@ -46,7 +46,7 @@ class Explainer:
             told = await asyncio.to_thread(explain, snapshot, run_id, self._scheduling.policy)
         except NotFound:
             return view.model_copy(update={"why": "next", "words": "it is being claimed"})
-        return waiting(view, told)
+        return waiting(view, run, told)
 
     def _plain(self, run: Run) -> ExplainView:
         p90_s = run.predicted_p90_s or run.predicted_s
@@ -73,12 +73,21 @@ def under_way(view: ExplainView, run: Run) -> ExplainView:
     return view.model_copy(update={"why": "running", "words": words, "ends_in": left})
 
 
-def waiting(view: ExplainView, told: Explanation) -> ExplainView:
-    """Of a run that waits. The end's p90 adds the start's and the run's. Pure."""
+def why_it_stands(run: Run) -> list[str]:
+    """Cause and detail of its end, or of its last failure; empty where there was none. Pure."""
+    if run.no_record is not None:
+        return [f"no record: {run.no_record}"]
+    return [part for part in (run.status.cause, run.status.detail) if part]
+
+
+def waiting(view: ExplainView, run: Run, told: Explanation) -> ExplainView:
+    """Of a run that waits, perhaps again. The end's p90 adds the start's and the run's. Pure."""
     start_p50_s, start_p90_s = told.starts_in_p50_s, told.starts_in_p90_s
+    failed = why_it_stands(run)
+    before = f"; attempt {run.status.attempt} failed: {': '.join(failed)}" if failed else ""
     found: dict[str, object] = {
         "why": told.why.value,
-        "words": told.words,
+        "words": told.words + before,
         "position": told.position,
         "queued": told.queued,
         "reasons": tuple(ReasonView(name=r.name, value=r.value, words=r.words) for r in told.reasons),

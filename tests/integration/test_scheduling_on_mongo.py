@@ -212,7 +212,7 @@ async def test_explain_tells_of_runs_that_wait_no_more(place: Workplace) -> None
     assert told.ends_in.p50_s == pytest.approx(job.runs[0].predicted_s - 10)
     await place.desk.queue.deliver("f1", given.run_id, failure(given))
     told = await place.desk.explainer.explain(given.run_id)
-    assert (told.why, told.words, told.ends_in) == ("ended", "it has failed: server-died", None)
+    assert (told.why, told.words, told.ends_in) == ("ended", "it ended as failed: server-died: it broke", None)
     with pytest.raises(NotFound):
         await place.desk.explainer.explain("j-none.0000")
 
@@ -268,6 +268,24 @@ async def test_early_binding_is_kept_with_the_runs(mongo_url: str) -> None:
             bound = {run.run_id: run.bound_to for run in later.desk.lineup.backlog}
             assert {key.follower for key in bound.values() if key} == {"f2"}
             assert len(bound) == 2
+
+
+async def test_a_run_that_comes_while_every_slot_is_busy_is_bound_all_the_same(mongo_url: str) -> None:
+    """Nobody claims then; the round that binds does not wait for it, and late binding binds nothing."""
+    async with workplace(mongo_url, followers=2) as place:
+        await place.submit(repeats=2, seconds=60)
+        for follower in ("f1", "f2"):
+            await place.claimed(follower)
+        late = (await place.submit(seconds=5)).runs[0]
+        await place.desk.dispatcher.bind_waiting()
+        assert place.desk.lineup.backlog[late.id].bound_to is None
+        await set_to(place, placement="queue-aware", order="shortest-first")
+        await place.desk.dispatcher.bind_waiting()
+        bound = place.desk.lineup.backlog[late.id].bound_to
+        assert bound is not None
+        assert [run.bound_to for run in await place.db.runs.waiting(limit=10)] == [bound]
+        await place.desk.dispatcher.bind_waiting()
+        assert place.desk.lineup.backlog[late.id].bound_to == bound
 
 
 async def test_a_queue_that_is_read_again_is_the_same(place: Workplace) -> None:
