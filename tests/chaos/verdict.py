@@ -85,21 +85,19 @@ def _jobs(ledger: Ledger, book: Book) -> Iterable[str]:
 
 def _results(ledger: Ledger, by_id: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
     """One record for each run that measured, none for any other, and only good ones ranked."""
-    measured = {run_id for run_id, run in by_id.items() if run["status"]["state"] in MEASURED}
+    states = {run_id: run["status"]["state"] for run_id, run in by_id.items()}
+    measured = {run_id for run_id, state in states.items() if state in MEASURED}
     records = Counter(record["_id"] for record in ledger.records)
-    for run_id, count in records.items():
-        if count > 1:
-            yield f"{run_id} has {count} records"
-    for run_id in measured ^ records.keys():
-        state = by_id[run_id]["status"]["state"] if run_id in by_id else "unknown"
-        yield f"{run_id} is {state} and has {records[run_id]} records"
-    for run_id in measured:
+    for run_id in sorted(measured | records.keys()):
+        if records[run_id] != int(run_id in measured):
+            yield f"{run_id} is {states.get(run_id, 'missing')} and has {records[run_id]} records"
+    for run_id in sorted(measured):
         if not by_id[run_id]["recorded"]:
             yield f"{run_id} is not marked recorded"
     ranked = Counter(entry["_id"] for entry in ledger.ranked if entry["ranked"])
-    succeeded = {run_id for run_id in measured if by_id[run_id]["status"]["state"] == "succeeded"}
-    for run_id in succeeded ^ ranked.keys():
-        yield f"{run_id} is ranked {ranked[run_id]} times and is {by_id[run_id]['status']['state']}"
+    for run_id in sorted(states.keys() | ranked.keys()):
+        if ranked[run_id] != int(states.get(run_id) == "succeeded"):
+            yield f"{run_id} is ranked {ranked[run_id]} times and is {states.get(run_id, 'missing')}"
 
 
 def _accepted_attempts(ledger: Ledger, by_id: Mapping[str, Mapping[str, Any]], stays: Sequence[Stay]) -> Iterable[str]:
