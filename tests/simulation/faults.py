@@ -18,7 +18,7 @@ _LEADER: Final = "leader.manage"
 _MOST_FRAMES: Final = 60
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Operation:
     """One call of a leader to the store. ``number`` counts writes of all leaders, from 1; a read has 0."""
 
@@ -85,7 +85,7 @@ class Choke:
 
     loop: VirtualLoop
     plan: FaultPlan = no_faults
-    latency_s: Callable[[], float] = field(default=lambda: 0.001)
+    latency_s: Callable[[Operation], float] = field(default=lambda _operation: 0.001)
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     tell: Callable[[Operation, Fault], None] | None = None
     on_crash: Callable[[Program], None] = Program.kill
@@ -116,8 +116,9 @@ class LeaderGate:
         fault = choke.plan(operation)
         if choke.tell is not None:
             choke.tell(operation, fault)
-        delay_s = choke.latency_s() + (fault.delay_s if fault.kind == "none" else 0.0)
-        await asyncio.sleep(delay_s)
+        delay_s = choke.latency_s(operation) + (fault.delay_s if fault.kind == "none" else 0.0)
+        if delay_s > 0:
+            await choke.loop.pause(delay_s)
         if fault.kind == "none":
             return effect()
         raise await self._failed(operation, fault, effect)

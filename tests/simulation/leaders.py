@@ -66,7 +66,7 @@ class SimulatedLeader:
         if self.program is not None and self.program.alive:
             return
         self.program = Program(f"{self.name}.{next(self._numbers)}", self._shared.loop)
-        self.program.spawn(self._live(self.program))
+        self.program.spawn(self._live(self.program)).add_done_callback(_raised)
 
     def crash(self) -> None:
         """SIGKILL: nothing of it runs any more; what it wrote stays."""
@@ -100,6 +100,12 @@ class SimulatedLeader:
         async with Background(_loops(desk), self.clock) as background:
             self.desk, self.background = desk, background
             await self._shared.loop.create_future()  # until it is killed
+
+
+def _raised(task: "asyncio.Task[None]") -> None:
+    """A leader that fails to start is a fault in the leader."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error
 
 
 async def asked(leader: SimulatedLeader, call: Callable[[Desk], Coroutine[Any, Any, ResultT]]) -> ResultT:
