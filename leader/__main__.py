@@ -21,6 +21,8 @@ from shared.errors import InferBenchError, InvalidInput, Unavailable
 
 _DRAIN_S: Final = 5
 _BACKLOG: Final = 2048
+_SWITCH_S: Final = 0.001
+"""How long a thread that computes (an explanation, a large job) may keep the event loop from running at a time."""
 
 log = structlog.get_logger("leader")
 
@@ -55,6 +57,7 @@ def main() -> int:
     try:
         settings = LeaderSettings.from_environment()
         logs.set_up(settings.log_level)
+        sys.setswitchinterval(_SWITCH_S)
         uvloop.run(serve(settings))
     except InferBenchError as error:
         sys.stderr.write(f"leader: {error.detail}\n")

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from leader.manage.dispatch import Dispatcher
-from leader.manage.lineup import Lineup, occupant_of
+from leader.manage.lineup import SMALL, Lineup, occupant_of
 from leader.manage.scheduling import Scheduling
 from leader.perfdb.entities import Run
 from leader.perfdb.protocol import RunStore
@@ -39,7 +39,7 @@ class Explainer:
             return view.model_copy(update={"why": "ended", "words": words})
         await self._lineup.look()
         if run_id not in self._lineup.backlog:  # it came through another leader, or is being claimed
-            await self._lineup.look_now()
+            await self._look_for(run)
         live = await self._dispatcher.snapshot()
         snapshot = replace(live, backlog=live.backlog.copy())  # the queue moves on while futures are played through
         try:
@@ -47,6 +47,14 @@ class Explainer:
         except NotFound:
             return view.model_copy(update={"why": "next", "words": "it is being claimed"})
         return waiting(view, run, told)
+
+    async def _look_for(self, run: Run) -> None:
+        """At the whole queue, where that is soon done; of a long one at what belongs to the run's job."""
+        if len(self._lineup.backlog) <= SMALL:
+            await self._lineup.look_now()
+        else:
+            _, waiting = await self._runs.waiting_of(run.job_id)
+            self._lineup.join(waiting)
 
     def _plain(self, run: Run) -> ExplainView:
         p90_s = run.predicted_p90_s or run.predicted_s
