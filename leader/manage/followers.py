@@ -119,6 +119,9 @@ class Followers:
         ):
             await self._db.followers.get(name)
             raise Conflict(f"another incarnation of follower {name!r} is registered; register again")
+        if beat.leaving:
+            self._roster.forget()
+            log.info("follower.left", follower=name)
 
     def _offset(self, name: str, told: datetime | None, now: datetime) -> float | None:
         """How far the follower's wall clock is off; said once, when it begins to be too far."""

@@ -34,5 +34,5 @@ class Roster:
         return self._kept
 
     def forget(self) -> None:
-        """Somebody registered: the next look reads anew."""
+        """Somebody came or left: the next look reads anew."""
         self._read_at_ns = None

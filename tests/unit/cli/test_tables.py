@@ -1,6 +1,8 @@
 """Lists as aligned columns."""
 
+import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from support.records import JOB_ID, NOON, job_view, record, run_view
@@ -209,3 +211,20 @@ def test_a_silent_follower_says_since_when() -> None:
     assert "cpu-0 (cpu)" in lines[1]
     assert "onnxruntime 1.31.1" in lines[1]
     assert "silent for 3m" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "alive"),
+        ({"alive": False, "stopped": True}, "stopped for 3m"),
+        ({"clock_offset_s": 5.0}, "alive"),
+        ({"clock_offset_s": -5.0}, "alive"),
+        ({"clock_offset_s": 6.0}, "alive, clock 6.0 s behind"),
+        ({"clock_offset_s": -90.0, "cordoned": True}, "alive, drained, clock 90 s ahead"),
+    ],
+)
+def test_a_follower_shows_what_is_odd_about_it(changes: dict[str, Any], said: str) -> None:
+    """That it was stopped, and that its clock is wrong by more than 5 s."""
+    line = followers_table([follower("a", alive=True).model_copy(update=changes)], LATER)[1]
+    assert re.split(r" {2,}", line)[1] == said
