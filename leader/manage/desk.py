@@ -42,6 +42,7 @@ from shared.clock import Clock
 
 REAP_EVERY_S: Final = 1.0
 RECONCILE_EVERY_S: Final = 5.0
+BIND_EVERY_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class Desk:
     perfdb: PerfDB
     submissions: Submissions
     planner: Planner
+    dispatcher: Dispatcher
     queue: Queue
     followers: Followers
     events: Events
@@ -89,6 +91,7 @@ class Desk:
         return {
             "reaper": (REAP_EVERY_S, self.reaper.run_once),
             "reconciler": (RECONCILE_EVERY_S, self._reconcile),
+            "binder": (BIND_EVERY_S, self.dispatcher.bind_waiting),
             "outbox": (ANNOUNCE_EVERY_S, self.outbox.run_once),
         }
 
@@ -161,6 +164,7 @@ def build_desk(
             outbox=outbox,
         ),
         planner=Planner(preparer=preparer, dispatcher=dispatcher, scheduling=scheduling, lineup=lineup, ledger=ledger),
+        dispatcher=dispatcher,
         queue=Queue(
             perfdb=perfdb,
             mover=mover,

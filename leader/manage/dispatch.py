@@ -17,6 +17,7 @@ from shared.jobs.keys import asked_key, is_reusable, place_key, point_key
 from shared.jobs.lifecycle import Lease, RunState
 from shared.jobs.spec import RunSpec
 from shared.scheduling.backlog import SlotKey
+from shared.scheduling.binding import bind
 from shared.scheduling.decide import next_for
 from shared.scheduling.snapshot import Snapshot
 from shared.wire.identity import Registration, Slot
@@ -73,6 +74,16 @@ class Dispatcher:
                 looked = True
                 await self._lineup.look_now()
         return None
+
+    async def bind_waiting(self) -> None:
+        """Bind the waiting runs that have no slot yet, if the policy binds early. Raises Unavailable.
+
+        A claim does so too. But while every slot is busy nobody claims, and a run is to be bound when it comes.
+        """
+        await self._scheduling.refresh()
+        if self._scheduling.policy.binds_early:
+            await self._lineup.look()
+            await self._lineup.bind(bind(await self.snapshot(), self._scheduling.policy))
 
     async def snapshot(self, besides: Follower | None = None) -> Snapshot:
         """Queue and live followers as they stand; ``besides``: a follower that is alive, as was just read."""

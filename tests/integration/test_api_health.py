@@ -8,7 +8,7 @@ from support.api_client import Api, running_api
 
 from leader.auth.roles import Role
 
-LOOPS = ("reaper", "reconciler", "outbox", "uploads")
+LOOPS = ("reaper", "reconciler", "binder", "outbox", "uploads")
 
 
 @pytest.fixture
