@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test check format bench docs lock clean
+.PHONY: help setup setup-dev demo up test chaos check format bench docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ up: $(VENV)/.runtime ## Leader, follower, database and broker on this machine, u
 
 test: $(VENV)/.dev ## The whole suite
 	@$(BIN)/python -m pytest
+
+chaos: $(VENV)/.dev ## Kill, freeze and cut off everything for minutes; nothing may be lost, and recovery has targets
+	@PYTHONPATH=tests $(BIN)/python -m chaos
 
 check: $(VENV)/.dev ## Lint, types, import contract, architecture tests
 	@$(BIN)/ruff format --check .
