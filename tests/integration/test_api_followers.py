@@ -11,6 +11,7 @@ import pytest
 from support.api_client import Api, follower_registration, running_api
 
 from leader.auth.roles import Role
+from shared.errors import NotFound
 
 HEARD = {"incarnation": "i-1"}
 CLAIM = {"incarnation": "i-1", "slot": "cpu-0"}
@@ -153,6 +154,67 @@ async def test_an_artifact_with_a_wrong_digest_or_kind_is_refused(api: Api, foll
     assert (await follower.put(f"{path}/log", content=b"x")).status_code == 422
     async with api.client(Role.VIEWER) as client:
         assert (await client.get(f"/api/v1/runs/{assignment['run_id']}/log")).status_code == 404
+
+
+async def test_calls_for_a_run_that_is_not_there_are_not_found(api: Api, follower: httpx.AsyncClient) -> None:
+    """404 on lease, progress, artifact and result: a follower can tell it from a fence that is stale."""
+    assignment = {**await claimed(api, follower), "run_id": "j-00000000000000000000000009.0000"}
+    path = f"runs/{assignment['run_id']}"
+    query = f"attempt=1&fence=1&sha256={hashlib.sha256(b'x').hexdigest()}"
+    answers = [
+        await follower.post(f"{path}/lease", json=under_lease(assignment)),
+        await follower.post(f"{path}/progress", json=under_lease(assignment, events=[])),
+        await follower.put(f"{path}/artifacts/log?{query}", content=b"x"),
+        await follower.post(f"{path}/result", json=under_lease(assignment, outcome=failure())),
+    ]
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "not-found")] * 4
+
+
+async def test_a_result_under_a_fence_that_was_never_given_is_refused(api: Api, follower: httpx.AsyncClient) -> None:
+    """409 stale-fence, and nothing of it is kept; the attempt that holds the run goes on."""
+    assignment = await claimed(api, follower)
+    path = f"runs/{assignment['run_id']}/result"
+    for wrong in ({"fence": 9}, {"attempt": 9}, {"incarnation": "i-0"}):
+        answer = await follower.post(path, json={**under_lease(assignment, outcome=failure()), **wrong})
+        assert (answer.status_code, answer.json()["code"]) == (409, "stale-fence")
+    evidence = api.leader.desk.perfdb.evidence
+    for attempt in (assignment["attempt"], 9):
+        with pytest.raises(NotFound):
+            await evidence.get(assignment["run_id"], attempt)
+    assert (await follower.post(path, json=under_lease(assignment, outcome=failure()))).json()["accepted"]
+
+
+async def test_a_result_under_a_fence_that_has_passed_is_kept_as_evidence(
+    api: Api, follower: httpx.AsyncClient
+) -> None:
+    """The attempt was once this follower's: 200, not accepted, the state as it is; the run does not change."""
+    assignment = await claimed(api, follower)
+    async with api.client(Role.SUBMITTER) as client:
+        await client.post(f"/api/v1/runs/{assignment['run_id']}/cancel")
+    result = under_lease(assignment, outcome=failure())
+    for _ in range(2):
+        answer = await follower.post(f"runs/{assignment['run_id']}/result", json=result)
+        assert (answer.status_code, answer.json()) == (200, {"accepted": False, "state": "cancelled"})
+    kept = await api.leader.desk.perfdb.evidence.get(assignment["run_id"], assignment["attempt"])
+    assert (kept.follower, kept.fence, kept.result.outcome.kind) == ("f1", assignment["fence"], "failure")
+    async with api.client(Role.VIEWER) as client:
+        run = (await client.get(f"/api/v1/runs/{assignment['run_id']}")).json()
+    assert (run["state"], run["cause"]) == ("cancelled", "cancelled-by-user")
+
+
+async def test_a_result_that_names_a_file_with_another_digest_is_refused(api: Api, follower: httpx.AsyncClient) -> None:
+    """422: what it names was not uploaded; the same result with the digest of the file goes through."""
+    assignment = await claimed(api, follower)
+    path, content = f"runs/{assignment['run_id']}", b"the log"
+    right = hashlib.sha256(content).hexdigest()
+    query = f"attempt={assignment['attempt']}&fence={assignment['fence']}&sha256={right}"
+    stored = (await follower.put(f"{path}/artifacts/log?{query}", content=content)).json()
+    wrong = {**stored, "sha256": "1" * 64}
+    answer = await follower.post(f"{path}/result", json=under_lease(assignment, outcome=failure(), artifacts=[wrong]))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-input")
+    assert "log" in answer.json()["detail"]
+    answer = await follower.post(f"{path}/result", json=under_lease(assignment, outcome=failure(), artifacts=[stored]))
+    assert answer.json() == {"accepted": True, "state": "failed"}
 
 
 async def test_metrics_show_the_queue_and_the_followers(api: Api, follower: httpx.AsyncClient) -> None:

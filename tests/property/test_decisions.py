@@ -16,19 +16,26 @@ TEAMS = ("a", "b", "c")
 DEVICES = ("cpu", "cuda")
 PROMOTION_S = 400.0
 
+# Backed off long ago, so that nobody is avoided any more; a moment ago; at this moment; not yet.
+NOT_BEFORE = st.sampled_from([NOW_S - 300.0, NOW_S - 299.0, NOW_S, NOW_S + 1.0])
+AVOID = st.sampled_from([("f0",), ("f1",), ("f0", "f1"), ("gone",)])
+
 RUNS = st.lists(
     st.builds(
-        lambda predicted, submitted, team, priority, device, deadline: (
-            predicted, submitted, team, priority, device, deadline,
+        lambda predicted, submitted, team, priority, device, deadline, failed: (
+            predicted, submitted, team, priority, device, deadline, *failed,
         ),
         st.integers(1, 50), st.integers(0, 1000), st.sampled_from(TEAMS), st.sampled_from(list(CLASSES)),
         st.sampled_from(DEVICES), st.one_of(st.just(inf), st.integers(1, 2000).map(float)),
+        st.one_of(st.just((-inf, ())), st.tuples(NOT_BEFORE, AVOID)),
     ),
     max_size=12,
 ).map(
     lambda rows: [
-        queued(f"r{n:02}", float(p), float(s), team=t, priority=c, device=d, deadline_s=e)
-        for n, (p, s, t, c, d, e) in enumerate(rows)
+        queued(
+            f"r{n:02}", float(p), float(s), team=t, priority=c, device=d, deadline_s=e, not_before_s=b, avoid=a
+        )
+        for n, (p, s, t, c, d, e, b, a) in enumerate(rows)
     ]
 )  # fmt: skip
 SLOTS = st.lists(st.tuples(st.sampled_from(DEVICES), st.sampled_from([None, *TEAMS]), st.booleans()), max_size=5).map(
@@ -76,6 +83,13 @@ def rank_of_class(run: Queued) -> int:
     return own if own == 0 else max(own - floor((NOW_S - run.submitted_s) / PROMOTION_S), 1)
 
 
+def is_left_to_others(state: Snapshot, run: Queued, one: SlotState) -> bool:
+    """Failed by this follower less than five minutes ago, and another could run it, be it busy or not."""
+    others = (other for other in state.slots if other.accepts and other.key.follower not in run.avoid)
+    is_fresh = run.not_before_s + 300.0 > NOW_S
+    return one.key.follower in run.avoid and is_fresh and any(same_device(run.needs, other) for other in others)
+
+
 def plainly_decided(state: Snapshot, policy: SchedulingPolicy) -> list[tuple[str, str]]:
     """Late binding as it is described: for each free slot the least of what it can run, one after another."""
     left = list(state.backlog)
@@ -89,6 +103,8 @@ def plainly_decided(state: Snapshot, policy: SchedulingPolicy) -> list[tuple[str
 
         def may(run: Queued, one: SlotState = one) -> bool:
             most = state.quota(run.team).running
+            if run.not_before_s > NOW_S or is_left_to_others(state, run, one):
+                return False
             return same_device(run.needs, one) and (most is None or running[run.team] < most)
 
         able = [run for run in left if may(run)]
@@ -132,6 +148,8 @@ def test_no_decision_breaks_a_rule(state: Snapshot, order: str, placement: str) 
         assert one.occupant is None
         assert one.accepts
         assert same_device(state.backlog[placed.run_id].needs, one)
+        assert state.backlog[placed.run_id].not_before_s <= NOW_S
+        assert not is_left_to_others(state, state.backlog[placed.run_id], one)
     for team in TEAMS:
         most = state.quota(team).running
         new = sum(state.backlog[placed.run_id].team == team for placed in decision.placements)
@@ -144,14 +162,15 @@ def test_no_decision_breaks_a_rule(state: Snapshot, order: str, placement: str) 
 def test_late_binding_leaves_no_slot_idle_beside_a_run_that_it_could_start(
     state: Snapshot, policy: SchedulingPolicy
 ) -> None:
-    """What is left over does not fit any free slot, or is over its team's quota."""
+    """What is left over does not fit any free slot, backs off, is left to others, or is over its team's quota."""
     decision = decide(state, policy)
     taken = {placed.run_id for placed in decision.placements}
     used = {placed.slot for placed in decision.placements}
     for one in state.slots:
         if one.occupant is None and one.accepts and one.key not in used:
             for run in state.backlog:
-                if run.run_id not in taken and same_device(run.needs, one):
+                is_ready = run.not_before_s <= NOW_S and not is_left_to_others(state, run, one)
+                if run.run_id not in taken and is_ready and same_device(run.needs, one):
                     assert state.quota(run.team).running is not None
 
 
@@ -168,6 +187,7 @@ def test_early_binding_binds_every_run_that_can_run_once(state: Snapshot, order:
     for binding in decision.bindings:
         assert slots[binding.slot].accepts
         assert same_device(state.backlog[binding.run_id].needs, slots[binding.slot])
+        assert not is_left_to_others(state, state.backlog[binding.run_id], slots[binding.slot])
     if state.slots and len(state.backlog):
         assert next_for(state, state.slots[0].key, policy).bindings == decision.bindings
 
