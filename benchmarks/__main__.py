@@ -11,6 +11,7 @@ from benchmarks.comparing import compare_power
 from benchmarks.figure import Benchmark, Figure, table
 from benchmarks.leader_footprint import idle_memory
 from benchmarks.leaderboard_query import leaderboard_query
+from benchmarks.live_replay import live_replay
 from benchmarks.log_normal_latency import log_normal_loopback, log_normal_virtual
 from benchmarks.open_loop import open_loop_ceiling, send_lateness
 from benchmarks.recording import record_cost, ten_million_summarised
@@ -49,6 +50,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "claim": claim_latency,
     "overhead": run_overhead,
     "leaderboard": leaderboard_query,
+    "live-replay": live_replay,
     "batch": batch_optimality,
     "speedup": scheduling_speedup,
     "bound": scheduling_bound,
