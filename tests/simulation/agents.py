@@ -181,7 +181,7 @@ class SimulatedAgent:
             case events.StartAttempt(key, slot, assignment):
                 host.start_attempt(self, key, slot, assignment)
             case events.KillAttempt(key):
-                host.kill_attempt(key, getattr(instruction, "failure", None))
+                host.kill_attempt(key, instruction.failure)
             case events.Forget(key):
                 host.forget(key)
             case events.WaitUntil(at_ns):
@@ -192,7 +192,7 @@ class SimulatedAgent:
     def _wake_at(self, at_ns: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.host.around.loop.call_at(at_ns / 1e9, self.feed, events.Tick())
+        self._timer = self.host.around.loop.later((at_ns - self.host.now_ns) / 1e9, self.feed, events.Tick())
 
     def _call(self, lane: Lane, call: Callable[[Calls], Events]) -> None:
         lane.submit(Dialogue(self, lane, call).go)

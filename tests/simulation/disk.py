@@ -3,23 +3,40 @@
 import io
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
 from follower.attempt.order import AttemptDir
 
-Files = dict[str, bytes]
+
+@dataclass
+class Disk:
+    """Files by their place, and the folders in which they may lie."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+
+    def remove(self, folder: str) -> None:
+        """A folder with all that lies in it."""
+        self.folders.discard(folder)
+        for place in [place for place in self.files if place.startswith(f"{folder}/")]:
+            del self.files[place]
 
 
 class MemoryPath:
-    """A place on a disk. Folders exist as soon as something lies in them."""
+    """A place on a disk."""
 
-    def __init__(self, files: Files, place: str) -> None:
-        self._files = files
+    def __init__(self, disk: Disk, place: str) -> None:
+        self._disk = disk
+        self._files = disk.files
         self._place = place
 
     def __truediv__(self, name: str) -> "MemoryPath":
-        return MemoryPath(self._files, f"{self._place}/{name}")
+        return MemoryPath(self._disk, f"{self._place}/{name}")
+
+    def mkdir(self) -> None:
+        self._disk.folders.add(self._place)
 
     def __str__(self) -> str:
         return self._place
@@ -44,6 +61,8 @@ class MemoryPath:
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, data: bytes) -> int:
+        if self._place.rpartition("/")[0] not in self._disk.folders:
+            raise FileNotFoundError(self._place)
         self._files[self._place] = bytes(data)
         return len(data)
 
@@ -65,18 +84,12 @@ class MemoryPath:
         end = pattern.removeprefix("*")
         for place in sorted(self._files):
             if place.startswith(f"{self._place}/") and place.endswith(end):
-                yield MemoryPath(self._files, place)
+                yield MemoryPath(self._disk, place)
 
     def relative_to(self, other: "MemoryPath") -> str:
         return self._place.removeprefix(f"{other._place}/")
 
 
-def attempt_dir(files: Files, place: str) -> AttemptDir:
+def attempt_dir(disk: Disk, place: str) -> AttemptDir:
     """An attempt's directory on such a disk."""
-    return AttemptDir(cast("Path", MemoryPath(files, place)))
-
-
-def clear(files: Files, place: str) -> None:
-    """Remove a folder with all that lies in it."""
-    for path in [path for path in files if path.startswith(f"{place}/")]:
-        del files[path]
+    return AttemptDir(cast("Path", MemoryPath(disk, place)))

@@ -129,7 +129,7 @@ class LeaderGate:
         if when == "after":
             effect()
         elif when == "late":
-            self._choke.loop.call_later(fault.delay_s, _quietly, effect)
+            self._choke.loop.later(fault.delay_s, _quietly, effect)
         if fault.kind.startswith("crash"):
             self._choke.on_crash(self._program)
             await self._choke.loop.create_future()  # for ever: it is cancelled with its program

@@ -20,7 +20,7 @@ from shared.wire.assignment import Assignment, Failure, ProgressEvent
 from shared.wire.identity import Registration
 from simulation.agents import SimulatedAgent
 from simulation.attempts import STAMP, STEPS, AttemptProcess, Script
-from simulation.disk import Files, attempt_dir, clear
+from simulation.disk import Disk, attempt_dir
 from simulation.leaders import SimulatedLeader
 from simulation.network import Network, Outcome, Request
 from simulation.virtual_loop import VirtualClock, VirtualLoop
@@ -68,7 +68,7 @@ class Host:
         self.held_up_until_s = 0.0
         self.agent: SimulatedAgent | None = None
         self.processes: dict[AttemptKey, AttemptProcess] = {}
-        self.files: Files = {}
+        self.disk = Disk()
         self.orders: dict[AttemptKey, SimpleNamespace] = {}
         self.errors: list[str] = []
         self._numbers = itertools.count(1)
@@ -104,7 +104,7 @@ class Host:
         if self.agent is not None:
             self.around.tell(self.name, f"agent {self.agent.incarnation} is asked to stop")
             self.agent.feed(events.StopRequested())
-            self.around.loop.call_later(back_after_s, self.start_agent)
+            self.around.loop.later(back_after_s, self.start_agent)
 
     def agent_left(self, agent: SimulatedAgent, error: str | None) -> None:
         """It exits, and ends its attempts with it."""
@@ -119,13 +119,13 @@ class Host:
         self.agent = None
         for process in list(self.processes.values()):
             process.dying = True
-            self.around.loop.call_later(self.around.rng.uniform(0.0, DEATH_S), self._end, process)
-        self.around.loop.call_later(back_after_s, self.start_agent)
+            self.around.loop.later(self.around.rng.uniform(0.0, DEATH_S), self._end, process)
+        self.around.loop.later(back_after_s, self.start_agent)
 
     def hold_up(self, seconds: float) -> None:
         """The agent does nothing meanwhile; its attempts go on."""
         self.held_up_until_s = max(self.held_up_until_s, self.around.loop.time() + seconds)
-        self.around.loop.call_at(self.held_up_until_s, self._go_on)
+        self.around.loop.later(seconds, self._go_on)
 
     def _go_on(self) -> None:
         if self.agent is not None and not self.is_held_up:
@@ -140,8 +140,7 @@ class Host:
 
     def calls(self, client: LeaderClient, who: Registration, clock: Callable[[], int]) -> Calls:
         """The agent's calls, on this machine's clocks."""
-        more: Any = {"utc_now": self.clock.utc_now} if "utc_now" in Calls.__dataclass_fields__ else {}
-        return Calls(client, who, clock, **more)
+        return Calls(client, who, clock, self.clock.utc_now)
 
     def ask(self, name: str, request: Request, timeout_s: float, done: Callable[[Outcome], None]) -> None:
         """Over the network, to one of the leaders."""
@@ -154,7 +153,7 @@ class Host:
 
     def directory(self, key: AttemptKey) -> AttemptDir:
         """Where an attempt works."""
-        directory = attempt_dir(self.files, _place(key))
+        directory = attempt_dir(self.disk, _place(key))
         order = self.orders.get(key)
         return directory if order is None else _Ordered(directory.root, order)
 
@@ -163,13 +162,15 @@ class Host:
         script = self.around.script_of(assignment)
         process = AttemptProcess(self.name, slot, key, agent.incarnation, assignment, script, self.around.loop.time())
         self.orders[key] = SimpleNamespace(incarnation=agent.incarnation, assignment=assignment)
-        self.directory(key).order.write_bytes(b"{}")
+        directory = self.directory(key)
+        directory.root.mkdir()
+        directory.order.write_bytes(b"{}")
         self.processes[key] = process
         self.around.tell(self.name, f"attempt {process} starts: {script.kind}, {script.duration_s:.1f} s")
         self.around.witness.attempt_started(process)
         for n, kind in enumerate(STEPS, 1):
-            self.around.loop.call_later(script.duration_s * n / 4, self._progress, process, n, kind)
-        self.around.loop.call_later(script.duration_s, self._act, process)
+            self.around.loop.later(script.duration_s * n / 4, self._progress, process, n, kind)
+        self.around.loop.later(script.duration_s, self._act, process)
 
     def _progress(self, process: AttemptProcess, n: int, kind: str) -> None:
         if process.ended_s is None and self.agent is not None and self.agent.incarnation == process.incarnation:
@@ -192,12 +193,12 @@ class Host:
 
     def kill_attempt(self, key: AttemptKey, last_word: Failure | None) -> None:
         """SIGKILL, which may take its time."""
-        if last_word is not None and hasattr(AttemptDir, "last_word"):
+        if last_word is not None:
             self.directory(key).last_word.write_bytes(last_word.model_dump_json().encode())
         process = self.processes.get(key)
         if process is not None:
             process.dying = True
-            self.around.loop.call_later(self.kill_takes_s, self._killed, process)
+            self.around.loop.later(self.kill_takes_s, self._killed, process)
 
     def _killed(self, process: AttemptProcess) -> None:
         if process.ended_s is None:
@@ -218,7 +219,7 @@ class Host:
 
     def forget(self, key: AttemptKey) -> None:
         """Nothing of the attempt is left on the disk."""
-        clear(self.files, _place(key))
+        self.disk.remove(_place(key))
         self.orders.pop(key, None)
 
 
@@ -238,5 +239,4 @@ def _place(key: AttemptKey) -> str:
 
 
 def _registration(name: str, slots: int) -> Registration:
-    made = registration(name, slots=slots)
-    return made.model_copy(update={"home": f"home of {name}"}) if "home" in Registration.model_fields else made
+    return registration(name, slots=slots).model_copy(update={"home": f"home of {name}"})

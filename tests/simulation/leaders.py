@@ -78,7 +78,7 @@ class SimulatedLeader:
     def crash_and_restart(self, after_s: float) -> None:
         """And somebody starts it again."""
         self.crash()
-        self._shared.loop.call_later(after_s, self.start)
+        self._shared.loop.later(after_s, self.start)
 
     async def _live(self, program: Program) -> None:
         gate = self._shared.choke.gate(program)

@@ -76,7 +76,7 @@ class Network:
     ) -> None:
         """Send a request; ``done`` is called once, with what came of it."""
         exchange = Exchange(self, caller, leader, request, name, done)
-        exchange.timer = self.loop.call_later(timeout_s, exchange.end, Unavailable(f"{name}: no answer"))
+        exchange.timer = self.loop.later(timeout_s, exchange.end, Unavailable(f"{name}: no answer"))
         self._carry(exchange, exchange.arrive)
         if self._happens("duplicate", self.weather.duplicate, exchange):
             self._carry(exchange, exchange.arrive)
@@ -88,11 +88,11 @@ class Network:
         elif self._happens("answer-lost", self.weather.lose_answer, exchange):
             return
         else:
-            self.loop.call_later(self._latency_s(exchange), exchange.end, outcome)
+            self.loop.later(self._latency_s(exchange), exchange.end, outcome)
 
     def _carry(self, exchange: "Exchange", arrive: Callable[[], None]) -> None:
         if not self._happens("request-lost", self.weather.lose, exchange):
-            self.loop.call_later(self._latency_s(exchange), arrive)
+            self.loop.later(self._latency_s(exchange), arrive)
 
     def _latency_s(self, exchange: "Exchange") -> float:
         if self._happens("delayed", self.weather.delay, exchange):
@@ -132,7 +132,7 @@ class Exchange:
             network.lost("request-cut-off", self)
         elif self.leader.desk is None or self.leader.program is None:
             network.disturbed(self.caller)
-            network.loop.call_later(BROKEN_S, self.end, Unavailable(f"{self.leader.name} refuses the connection"))
+            network.loop.later(BROKEN_S, self.end, Unavailable(f"{self.leader.name} refuses the connection"))
         else:
             task = self.leader.program.spawn(self._answered(self.leader.desk))
             task.add_done_callback(self._finished)
@@ -147,7 +147,7 @@ class Exchange:
         network = self.network
         if task.cancelled():
             network.disturbed(self.caller)
-            network.loop.call_later(BROKEN_S, self.end, Unavailable(f"{self.leader.name} died over {self.name}"))
+            network.loop.later(BROKEN_S, self.end, Unavailable(f"{self.leader.name} died over {self.name}"))
         elif (fault := task.exception()) is not None:
             network.unexpected.append(f"{self.name} at {self.leader.name}: {fault!r}")
             network.answer(self, Unavailable(f"{self.name}: {fault!r}"))

@@ -62,8 +62,8 @@ def _faults(
         if run.status.attempt and run.id not in store.table(schema.SPENT).documents:
             yield "usage", f"run {run.id} ({run.status.state}) took a slot and that was never noted"
     for host in hosts:
-        if host.files:
-            yield "I9", f"on the disk of {host.name}: {sorted(host.files)}"
+        if host.disk.files:
+            yield "I9", f"on the disk of {host.name}: {sorted(host.disk.files)}"
     for leader in leaders:
         yield from _memory_of(leader)
 

@@ -53,6 +53,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._due: deque[_Callback] = deque()
         self._timers: list[tuple[float, int, _Callback]] = []
         self._numbers = itertools.count()
+        self._outside = Context()
         self._held_up: dict[Program, list[_Callback]] = {}
         self.complaints: list[dict[str, Any]] = []
         """What asyncio reported: exceptions of tasks that nobody asked for their result."""
@@ -150,6 +151,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _push(self, when: float, handle: _Callback) -> None:
         heapq.heappush(self._timers, (when, next(self._numbers), handle))
 
+    def later(self, seconds: float, callback: Callable[[*Ts], object], *args: *Ts) -> asyncio.TimerHandle:
+        """As call_later, but of no program, whichever asked for it: a message on its way, a machine beside it."""
+        handle = _Callback(callback, args, self._outside, self._now_s + seconds)
+        self._push(handle.when(), handle)
+        return handle
+
     def pause(self, seconds: float) -> "asyncio.Future[None]":
         """What asyncio.sleep does, for those who do it thousands of times."""
         future: asyncio.Future[None] = asyncio.Future(loop=self)
@@ -238,7 +245,7 @@ class Program:
         """Its callbacks come that much later, as if the machine had not run it."""
         self.held_up_until_s = max(self.held_up_until_s, self._loop.time() + seconds)
         self._loop.hold_up(self)
-        self._loop.call_at(self.held_up_until_s, self._go_on)
+        self._loop.later(seconds, self._go_on)
 
     def _go_on(self) -> None:
         if self._loop.time() >= self.held_up_until_s:

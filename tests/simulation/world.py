@@ -108,7 +108,7 @@ class World:
         for leader in self.leaders:
             leader.start()
         for host in self.hosts:
-            self.loop.call_later(0.1, host.start_agent)
+            self.loop.later(0.1, host.start_agent)
 
     def submit(self, plan: Plan) -> Client:
         """Somebody submits a job, as planned."""
@@ -210,7 +210,7 @@ class World:
             self.faults["many-rings"] += 1
             rings = MANY_RINGS
         for _ in range(rings if host is not None else 0):
-            self.loop.call_later(rng.uniform(0.05, 0.1), host.hear, events.Bell())  # type: ignore[union-attr]
+            self.loop.later(rng.uniform(0.05, 0.1), host.hear, events.Bell())  # type: ignore[union-attr]
 
     def crash_leader(self, leader: SimulatedLeader, back_after_s: float) -> None:
         """SIGKILL; another process on that machine begins later."""
