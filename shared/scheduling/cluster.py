@@ -18,6 +18,7 @@ from shared.scheduling.backlog import Backlog, Queued, SlotKey
 from shared.scheduling.decide import Decision, decide
 from shared.scheduling.policy import SchedulingPolicy
 from shared.scheduling.snapshot import UNUSED, Fits, Occupant, Quota, SlotState, Snapshot, TeamUse
+from shared.scheduling.utilisation import idle_with_work
 
 REQUEUE_S: Final = 20.0
 """Seconds from a follower's death to its run being queued again: about what a lease and its grace take."""
@@ -110,7 +111,7 @@ class Cluster:
     def settle(self) -> list[Ended]:
         """Places what can be placed now; the placed runs, with the ends that they will have if nothing dies."""
         started = self._apply(decide(self.snapshot(), self.policy))
-        self._idle = self._idle_with_work()
+        self._idle = len(idle_with_work(self.snapshot()))
         return started
 
     def _apply(self, decision: Decision) -> list[Ended]:
@@ -177,16 +178,6 @@ class Cluster:
                 avoid=tuple(dict.fromkeys((*run.avoid, key.follower))),
             )
             self._foresee(again_s, _ARRIVES, again)
-
-    def _idle_with_work(self) -> int:
-        """Slots that stand idle though a run waits that they could do: what binding early costs."""
-        free = [slot for slot in self.slots.values() if slot.occupant is None and slot.accepts]
-        if not free or not len(self.backlog):
-            return 0
-        rows = self.backlog.rows()
-        counts = np.bincount(rows.needs[rows.not_before_s <= self.now_s])
-        able = [sum(self.fits(needs, slot) for slot in free) for needs in self.backlog.needs.things]
-        return min(len(free), sum(min(int(count), slots) for count, slots in zip(counts, able, strict=False)))
 
     def _wake_for(self, run: Queued) -> None:
         """At these moments the run becomes eligible, or for more followers, although nothing else happens."""

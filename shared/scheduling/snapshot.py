@@ -61,6 +61,11 @@ class Quota:
     device_s: float | None = None
     weight: float = 1.0
 
+    def holds_back(self, use: "UseNow") -> bool:
+        """Whether the team may start nothing more now."""
+        is_full = self.running is not None and use.running >= self.running
+        return is_full or (self.device_s is not None and use.spent_s >= self.device_s)
+
 
 class Fits(Protocol):
     """Whether a run with ``needs`` can run on a slot."""

@@ -73,3 +73,7 @@ async def test_another_leaders_submit_is_seen_in_a_round_however_long_the_queue_
         assert there.bell.rung == ["f1"]
         assert (await there.claimed()).job_id == job.id
         assert await here.desk.outbox.run_once() == 0
+        late = await here.submit(priority="high")
+        assert late.runs[0].id not in there.desk.lineup.backlog
+        told = await there.desk.explainer.explain(late.runs[0].id)
+        assert (told.why, told.position, told.queued) == ("waiting", 1, 601)
