@@ -151,10 +151,10 @@ def failure(given: Assignment, cause: Cause = Cause.SERVER_DIED) -> Result:
 
 
 @asynccontextmanager
-async def workplace(url: str, *, followers: int = 1) -> AsyncIterator[Workplace]:
-    """An open desk on this database, with followers f1, f2, ... registered."""
+async def workplace(url: str, *, followers: int = 1, clock: FakeClock | None = None) -> AsyncIterator[Workplace]:
+    """An open desk on this database, with followers f1, f2, ... registered. Two on one database share a clock."""
     db, blobs = connect(url)
-    clock, bell = FakeClock(), RecordingBell()
+    clock, bell = clock or FakeClock(), RecordingBell()
     desk = build_desk(
         perfdb=db, blobs=blobs, bell=bell, clock=clock, policy=LeasePolicy(), broker_url=None,
         max_upload_bytes=1_000_000,
