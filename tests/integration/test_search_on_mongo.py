@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.desks import Workplace, failure, spec, success, workplace
 
+from leader.perfdb import schema
 from leader.perfdb.entities import JobFilter, RecordFilter
 from shared.errors import Conflict, Unavailable
 from shared.jobs.lifecycle import MOST_FAILURES, MOST_LOSSES, Cause, RunState
@@ -144,6 +145,28 @@ async def test_a_record_that_comes_late_carries_the_search_on(
     assert (await place.desk.reads.job(job.id)).run_count == 1
     assert await place.desk.reconciler.run_once() == 2
     assert (await place.desk.reads.job(job.id)).run_count == 2
+
+
+async def test_a_search_does_not_wait_for_a_record_that_cannot_come(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evidence was lost before it was derived: the probe has failed, its rate is tried again, and on it goes."""
+    job = await place.submit(workload=SEARCH)
+
+    async def crash(*_: Any) -> None:
+        raise Unavailable("the database went away here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.db.records, "put", crash)
+        given = await probe(place, 100)
+    await place.db._database[schema.ATTEMPTS].delete_one({"run_id": given.run_id})
+    await place.desk.reconciler.run_once()
+    (search,) = (await place.desk.reads.job(job.id)).searches
+    assert [(one.rate_rps, one.outcome) for one in search.probes] == [(10.0, "failed"), (10.0, None)]
+    assert search.probes[0].reason == f"no record: attempt 1 of run {given.run_id} has delivered nothing"
+    await probe(place, 100)
+    (search,) = (await place.desk.reads.job(job.id)).searches
+    assert [(one.rate_rps, one.outcome) for one in search.probes[1:]] == [(10.0, "met"), (20.0, None)]
 
 
 async def test_two_leaders_take_each_step_once(mongo_url: str) -> None:
