@@ -10,6 +10,7 @@ from leader.broker.protocol import Bell
 from leader.manage.datasets import Datasets
 from leader.manage.delivery import Delivery
 from leader.manage.dispatch import Dispatcher
+from leader.manage.endings import Endings
 from leader.manage.events import Events
 from leader.manage.explain import Explainer
 from leader.manage.followers import Followers
@@ -34,6 +35,9 @@ from leader.manage.roster import Roster
 from leader.manage.scheduling import Scheduling
 from leader.manage.searcher import Searcher
 from leader.manage.submit import Submissions
+from leader.manage.utilisation import EVERY_S as COUNT_EVERY_S
+from leader.manage.utilisation import Utilisation
+from leader.manage.vigil import Vigil
 from leader.perfdb.entities import Run
 from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import BlobStore, ModelStore
@@ -72,7 +76,10 @@ class Desk:
     lineup: Lineup
     ledger: Ledger
     requeues: Requeues
+    endings: Endings
     outbox: Outbox
+    roster: Roster
+    utilisation: Utilisation
 
     async def start(self) -> None:
         """Prepare the database (indexes, schema) and look at what is there; the first rounds repair what a crash left.
@@ -93,6 +100,7 @@ class Desk:
             "reconciler": (RECONCILE_EVERY_S, self._reconcile),
             "binder": (BIND_EVERY_S, self.dispatcher.bind_waiting),
             "outbox": (ANNOUNCE_EVERY_S, self.outbox.run_once),
+            "utilisation": (COUNT_EVERY_S, self.utilisation.run_once),
         }
 
     async def _reconcile(self) -> None:
@@ -112,11 +120,12 @@ def build_desk(
 ) -> Desk:
     """Put the parts together. ``broker_url`` is what followers are told to listen at."""
     listeners = Listeners()
-    requeues = Requeues()
+    requeues, endings = Requeues(), Endings()
     ledger = Ledger(perfdb.spent, perfdb.events, clock)
-    lineup = Lineup(perfdb.runs, ledger, clock)
+    lineup, vigil = Lineup(perfdb.runs, ledger, clock), Vigil(clock)
     scheduling = Scheduling(perfdb.settings, lineup, clock)
-    mover = Mover(perfdb.runs, listeners, clock, watchers=(_follow(lineup), ledger.watch, requeues.watch))
+    watchers = (_follow(lineup), vigil.watch, ledger.watch, requeues.watch, endings.watch)
+    mover = Mover(perfdb.runs, listeners, clock, watchers=watchers)
     recorder = Recorder(perfdb, ledger)
     models = ModelRepository(perfdb.models, blobs, clock, max_bytes=max_upload_bytes, in_use=perfdb.runs.needs_model)
     roster = Roster(perfdb.followers, clock)
@@ -181,7 +190,14 @@ def build_desk(
         models=models,
         datasets=Datasets(perfdb, blobs, clock, max_bytes=max_upload_bytes),
         reaper=Reaper(
-            perfdb=perfdb, mover=mover, followers=followers, lineup=lineup, bell=bell, clock=clock, policy=policy
+            perfdb=perfdb,
+            mover=mover,
+            followers=followers,
+            lineup=lineup,
+            bell=bell,
+            clock=clock,
+            policy=policy,
+            vigil=vigil,
         ),
         reconciler=reconciler,
         scheduling=scheduling,
@@ -190,7 +206,10 @@ def build_desk(
         lineup=lineup,
         ledger=ledger,
         requeues=requeues,
+        endings=endings,
         outbox=outbox,
+        roster=roster,
+        utilisation=Utilisation(dispatcher=dispatcher, roster=roster, lineup=lineup, clock=clock, policy=policy),
     )
 
 

@@ -117,10 +117,9 @@ class Ledger:
         """What runs took that ended since then, as far as it is kept; in no order."""
         return [one for one in self._kept.values() if one.ended_at >= since]
 
-    def prediction_errors(self) -> list[float]:
-        """Predicted over taken, of the runs that succeeded, in the order in which they came to be known."""
-        known = (one for one in self._kept.values() if one.setup_s is not None and one.last_s > 0)
-        return [one.predicted_s / one.last_s for one in known]
+    def succeeded(self) -> list[Spent]:
+        """What runs took that succeeded, in the order in which they came to be known."""
+        return [one for one in self._kept.values() if one.setup_s is not None and one.last_s > 0]
 
 
 def claim_of(run: Run) -> int:

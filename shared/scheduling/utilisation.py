@@ -30,15 +30,19 @@ def slot_uses(snapshot: Snapshot, unreachable: Iterable[Slot] = ()) -> Counter[t
     starved = {slot.key for slot in idle_with_work(snapshot)}
     found = Counter((slot.device, SlotUse.UNREACHABLE) for slot in unreachable)
     for state in snapshot.slots:
-        device = state.slot.device if state.slot else ""
         if state.occupant is not None:
             use = SlotUse.BUSY
         elif not state.accepts:
             use = SlotUse.CORDONED
         else:
             use = SlotUse.IDLE_WHILE_ELIGIBLE if state.key in starved else SlotUse.IDLE
-        found[device, use] += 1
+        found[device_of(state), use] += 1
     return found
+
+
+def device_of(slot: SlotState) -> str:
+    """Its device class; "" where that is not known."""
+    return slot.slot.device if slot.slot else ""
 
 
 def idle_with_work(snapshot: Snapshot) -> list[SlotState]:
@@ -52,14 +56,17 @@ def idle_with_work(snapshot: Snapshot) -> list[SlotState]:
     if not work:
         return []
     avoidance = Avoidance(snapshot)
-    alike: dict[tuple[int, ...], list[SlotState]] = {}  # what they could start -> slots
+    same: dict[tuple[str, str], list[SlotState]] = {}  # a follower's slots of one device class run the same
     for slot in free:
+        same.setdefault((slot.key.follower, device_of(slot)), []).append(slot)
+    alike: dict[tuple[int, ...], list[SlotState]] = {}  # what they could start -> slots
+    for slots in same.values():
         could = tuple(
             number
             for number, (run, _) in enumerate(work)
-            if snapshot.fits(run.needs, slot) and not avoidance.leaves(slot.key.follower, run)
+            if snapshot.fits(run.needs, slots[0]) and not avoidance.leaves(slots[0].key.follower, run)
         )
-        alike.setdefault(could, []).append(slot)
+        alike.setdefault(could, []).extend(slots)
     taken = _Matching(list(alike), [len(slots) for slots in alike.values()], [one.runs for one in work]).taken()
     return [slot for slots, count in zip(alike.values(), taken, strict=True) for slot in slots[:count]]
 

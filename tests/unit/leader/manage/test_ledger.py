@@ -1,6 +1,6 @@
 """What an ended run took, told from its own story and evidence. No store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -182,7 +182,23 @@ async def test_entries_of_other_leaders_come_with_the_next_look() -> None:
     use = ledger.use(1e9)
     assert use["vision"].decayed_s == pytest.approx(200.0, rel=1e-3)
     assert use["speech"].decayed_s == pytest.approx(100.0, rel=1e-3)
-    assert ledger.prediction_errors() == [0.8, 0.8, 0.8]
+    assert [one.predicted_s / one.last_s for one in ledger.succeeded()] == [0.8, 0.8, 0.8]
+
+
+@pytest.mark.parametrize("end", [lifecycle.cancel, lambda status: lifecycle.invalidate(status, "busy")])
+async def test_only_what_ended_without_a_record_counts_at_once(end: Callable[[RunStatus], RunStatus]) -> None:
+    """It is in no store yet, and counted once when it comes there; a record's usage comes with its evidence."""
+    ledger, shelf, _ = ledger_at(at(200.0))
+    held = claimed(run(spec=SPEC, served=KIND), 10.0)
+    ended = moved(held, end(held.status), 110.0)
+    await ledger.watch(held)
+    await ledger.watch(ended)
+    expected = {} if ended.status.state.has_record else {"vision": 100.0}
+    assert {team: use.spent_s for team, use in ledger.use(1e9).items()} == expected
+    assert shelf.entries == {}
+    await ledger.note(ended)
+    assert list(shelf.entries) == [ended.id]
+    assert ledger.use(1e9)["vision"].spent_s == 100.0
 
 
 async def test_what_ended_within_a_time_is_known_without_the_store() -> None:
