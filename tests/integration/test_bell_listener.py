@@ -3,15 +3,18 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from celery import Celery  # type: ignore[import-untyped]  # the package ships no types
 from support.assignments import JOB, assignment, run_spec
 from support.fake_leader import FakeLeader, fake_leader
 from support.mongo_servers import free_port
 from support.scripted_agent import agent_process, is_running
 from support.valkey import running_valkey
 
-from leader.broker.bell import build_bell
+from leader.broker.bell import BELL_TASK, build_bell
+from leader.broker.protocol import bell_queue
 
 NEVER_S = 60.0
 """A polling period that no test waits for: what happens sooner was rung for."""
@@ -50,6 +53,21 @@ def test_the_bell_brings_work_to_an_idle_follower_also_after_the_broker_was_away
         for number in range(2):
             with running_valkey(port), rung(url) as ring_until:
                 ring_until(finish(leader, f"{JOB}.{number:04d}"))
+
+
+def test_a_bell_is_heard_by_a_follower_whose_clock_is_a_day_ahead(tmp_path: Path) -> None:
+    """By its clock, every bell expired a day ago."""
+    with (
+        running_valkey() as url,
+        fake_leader(poll_s=NEVER_S, broker_url=url) as leader,
+        agent_process(leader.url, tmp_path),
+        Celery("ringer", broker=url, set_as_current=False) as ringer,
+    ):
+        leader.wait_for(lambda it: "claim" in it.calls)
+        done = finish(leader, f"{JOB}.0000")
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        ringer.send_task(BELL_TASK, queue=bell_queue("follower-1"), expires=yesterday, ignore_result=True)
+        leader.wait_for(lambda _: done())
 
 
 def test_the_bell_brings_a_cancel_sooner_than_the_lease_would(tmp_path: Path) -> None:
