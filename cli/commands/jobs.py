@@ -78,8 +78,8 @@ def run(
 ) -> None:
     """Submit a job, watch it, show its verdict; of a search, the rate that it found.
 
-    Ctrl-C cancels the job. Exit codes: 0 it ran and meets its SLO; 1 it failed; 3 it ran, but its SLO is unmet or
-    the measurement invalid; 130 it was cancelled.
+    Ctrl-C cancels the job. Exit codes: 0 it ran and meets its SLO; 1 it failed, was lost, timed out or quarantined;
+    3 it ran, but its SLO is unmet or the measurement invalid; 130 it was cancelled.
     """
     with connected(context) as client:
         job = _submitted(context, client, file, idempotency_key)
@@ -120,7 +120,7 @@ def list_jobs(
     *,
     team: Annotated[str | None, typer.Option(help="Only this team's.")] = None,
     name: Annotated[str | None, typer.Option(help="Only jobs of this name.")] = None,
-    state: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled.")] = None,
+    state: Annotated[str | None, typer.Option(help="queued, running, succeeded, invalid, failed or cancelled.")] = None,
     limit: Limit = 20,
     output: Output = Format.TABLE,
 ) -> None:

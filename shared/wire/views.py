@@ -107,7 +107,7 @@ class SearchView(View):
 
 
 class JobView(View):
-    """A job with the states of its runs counted. ``state``: queued, running, succeeded, failed or cancelled.
+    """A job with the states of its runs counted. ``state``: queued, running, succeeded, invalid, failed or cancelled.
 
     While a job searches, ``run_count`` grows, and the job is running even where no run is at the moment. A failed
     probe of a search that found its rate does not make the job a failed one.

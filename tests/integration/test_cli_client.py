@@ -259,9 +259,16 @@ def test_a_record_may_come_a_moment_after_its_run(leader: ScriptedLeader, client
     """A record is derived after the run has succeeded: not found is asked again, for a while."""
     leader.refuses("GET", f"{RUN}/record", 404, "not-found", "no record yet")
     leader.answers("GET", f"{RUN}/record", RecordView(run_id=RUN_ID, record=record()))
-    [view] = records_of(client, [run_view(), run_view(1, RunState.FAILED)], sleep=pauses.append)
+    others = [run_view(1, RunState.FAILED), run_view(2, no_record="nothing was delivered")]
+    [view] = records_of(client, [run_view(), *others], sleep=pauses.append)
     assert view.record == record()
     assert len(pauses) == 1
+
+
+def test_an_invalid_run_has_a_record_too(leader: ScriptedLeader, client: Client) -> None:
+    """It says why it proves nothing."""
+    leader.answers("GET", f"{RUN}/record", RecordView(run_id=RUN_ID, record=record()))
+    assert len(records_of(client, [run_view(0, RunState.INVALID)])) == 1
 
 
 def test_a_model_is_pushed_by_digest_and_bytes(leader: ScriptedLeader, client: Client, tmp_path: Path) -> None:

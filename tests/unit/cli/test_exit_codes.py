@@ -27,13 +27,25 @@ OVERLOADED = record(verdict=Verdict(kind="overloaded", reasons=("overloaded: …
         ([RunState.SUCCEEDED], [INVALID], 3),
         ([RunState.SUCCEEDED, RunState.SUCCEEDED], [UNDECIDED, UNMET], 3),
         ([RunState.SUCCEEDED, RunState.FAILED], [UNMET], 1),
+        ([RunState.INVALID], [INVALID], 3),
+        ([RunState.INVALID], [], 3),
+        ([RunState.INVALID, RunState.FAILED], [INVALID], 1),
         ([RunState.LOST], [], 1),
+        ([RunState.TIMED_OUT], [], 1),
+        ([RunState.QUARANTINED, RunState.SUCCEEDED], [record()], 1),
+        ([RunState.TIMED_OUT, RunState.CANCELLED], [], 130),
         ([RunState.FAILED, RunState.CANCELLED], [], 130),
     ],
 )
 def test_the_gravest_end_counts(states: list[RunState], records: list[Record], expected: int) -> None:
     """A cancel, then a failure, then a result that does not show what was asked for."""
     assert exit_code_of([run_view(n, state) for n, state in enumerate(states)], records) == expected
+
+
+def test_a_run_whose_record_cannot_be_made_is_a_failure() -> None:
+    """It was measured, but there is nothing to show for it."""
+    runs = [run_view(0), run_view(1, no_record="attempt 1 has delivered nothing")]
+    assert exit_code_of(runs, [record()]) is ExitCode.FAILURE
 
 
 def test_errors_use_only_documented_codes() -> None:

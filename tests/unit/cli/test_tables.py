@@ -128,6 +128,27 @@ def test_a_failed_run_says_why() -> None:
     assert any("server-died" in text for text in job_lines(job_view(failed, state="failed"), LATER))
 
 
+@pytest.mark.parametrize(
+    ("state", "cause"),
+    [
+        (RunState.INVALID, Cause.MEASUREMENT_INVALID),
+        (RunState.TIMED_OUT, Cause.DEADLINE_PASSED),
+        (RunState.QUARANTINED, Cause.FOLLOWER_DIED),
+    ],
+)
+def test_every_end_is_shown_with_its_cause(state: RunState, cause: Cause) -> None:
+    """By the names that the API has for them."""
+    (_, line) = run_lines(run_view(0, state, cause=cause, detail="why"))
+    assert line.split()[1] == state.value
+    assert line.endswith(f"{cause.value}: why")
+
+
+def test_a_run_without_the_record_that_it_should_have_says_so() -> None:
+    """It has succeeded; the reason stands where a cause would."""
+    (_, line) = run_lines(run_view(0, no_record="attempt 1 has delivered nothing"))
+    assert line.endswith("no record: attempt 1 has delivered nothing")
+
+
 def test_a_sweep_is_shown_point_by_point() -> None:
     """What was varied, what came of it, and a dash where there is no record."""
     runs = [run_view(0, point={"workload.rate": 10}), run_view(1, RunState.FAILED, point={"workload.rate": 20})]

@@ -19,7 +19,13 @@ from shared.jobs.state import job_state
         ({S.SUCCEEDED: 5}, "succeeded"),
         ({S.SUCCEEDED: 4, S.FAILED: 1}, "failed"),
         ({S.SUCCEEDED: 4, S.LOST: 1}, "failed"),
+        ({S.SUCCEEDED: 4, S.TIMED_OUT: 1}, "failed"),
+        ({S.SUCCEEDED: 4, S.QUARANTINED: 1}, "failed"),
+        ({S.SUCCEEDED: 4, S.INVALID: 1}, "invalid"),
+        ({S.INVALID: 1, S.FAILED: 1}, "failed"),
+        ({S.INVALID: 1, S.QUEUED: 1}, "running"),
         ({S.SUCCEEDED: 4, S.CANCELLED: 1}, "cancelled"),
+        ({S.INVALID: 1, S.CANCELLED: 1}, "cancelled"),
         ({S.FAILED: 1, S.CANCELLED: 1, S.LOST: 1}, "cancelled"),
     ],
 )
