@@ -11,10 +11,12 @@ import httpx
 import redis
 from chaos.agent import TOKEN, registration_of
 from chaos.book import Accepted
+from chaos.occupancy import Stay
 from chaos.site import Site, seconds_until
 from chaos.stack import Follower, wait_until
 from chaos.user import job
 
+from follower.agent.boot_clock import now_ns
 from follower.agent.leader import LeaderClient
 from follower.settings import read_token
 from shared.errors import Unavailable
@@ -25,6 +27,8 @@ ASK_EVERY_S: Final = 0.5
 WATCHER: Final = "watcher"
 """A follower that only claims: it says when the leader answers again."""
 RUNS_PER_JOB: Final = 1000
+SIGN_WITHIN_S: Final = 0.3
+"""Whoever lives gives a sign of it in this time, three times over."""
 
 
 def follower_death(site: Site) -> list[float]:
@@ -145,7 +149,8 @@ def cancel_delivering(site: Site, follower: Follower) -> CancelSpan:
 def cancel_without_broker(site: Site, followers: Sequence[Follower]) -> list[CancelSpan]:
     """Cancelled while no bell can ring: the agents learn of it when they next renew their leases."""
     runs = [site.submit(follower) for follower in followers]
-    site.wait_for(runs, "running")
+    for run in runs:
+        site.stay_of(run, _with_child)
     with site.stack.broker.guard:
         site.stack.broker.kill()
         with ThreadPoolExecutor(len(runs)) as hands:
@@ -157,7 +162,7 @@ def cancel_without_broker(site: Site, followers: Sequence[Follower]) -> list[Can
 def cancel_half_open(site: Site, follower: Follower) -> CancelSpan:
     """Cancelled while nothing reaches the follower any more: it stops by itself before its lease ends."""
     run = site.submit(follower)
-    site.wait_for([run], "running")
+    site.stay_of(run, _with_child)
     follower.link.hold()
     try:
         return _cancelled(site, run, "half-open link")
@@ -165,10 +170,19 @@ def cancel_half_open(site: Site, follower: Follower) -> CancelSpan:
         follower.link.heal()
 
 
+def _with_child(stay: Stay) -> bool:
+    return len(stay.pids) > 1
+
+
 def _cancelled(site: Site, run: Accepted, phase: str) -> CancelSpan:
+    """By the kernel's word, or by the attempt's last sign of life where a child was too young to be known."""
     if not site.user.cancel(run.run_id, phase):
         raise RuntimeError(f"{run.run_id} could not be cancelled while {phase}")
-    return CancelSpan(phase, seconds_until(lambda: not site.uses_a_device(run), time.monotonic()))
+    at_ns = now_ns()
+    span_s = seconds_until(lambda: not site.uses_a_device(run), time.monotonic())
+    time.sleep(SIGN_WITHIN_S)
+    last_ns = max(stay.last_ns for stay in site.stays(run))
+    return CancelSpan(phase, max(span_s, (last_ns - at_ns) / 1e9))
 
 
 @dataclass(frozen=True)
