@@ -1,17 +1,12 @@
 """A follower that is killed in mid-run costs an attempt, never a run."""
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from support.running_stack import RunningStack
+from support.running_stack import MEASURED, RunningStack, second_follower
 
 JOB = """
 apiVersion: inferbench/v1
@@ -20,27 +15,6 @@ name: lost-follower
 model: {generate: {family: fc, layers: 1, width: 16}}
 workload: {pattern: constant, rate: 20, warmup: 500ms, duration: 6s}
 """
-
-
-@contextmanager
-def second_follower(stack: RunningStack, name: str, work_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Another follower of the stack's leader, as another machine would run it."""
-    environment = {
-        **os.environ,  # noqa: TID251 - hands PATH and HOME on
-        "INFERBENCH_LEADER_URL": stack.url,
-        "INFERBENCH_TOKEN_FILE": str(stack.data_dir / "follower.token"),
-        "INFERBENCH_FOLLOWER_NAME": name,
-        "INFERBENCH_WORK_DIR": str(work_dir),
-        "INFERBENCH_SLOT_LOCK_DIR": str(work_dir.parent / "slots"),  # its cores are another machine's
-    }
-    with (work_dir.parent / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "follower"], env=environment, stdout=log, stderr=log)
-    try:
-        wait_until(stack, lambda: name in [f["name"] for f in stack.get("/api/v1/followers")["items"]])
-        yield process
-    finally:
-        process.kill()
-        process.wait(timeout=10)
 
 
 def wait_until(stack: RunningStack, is_so: Any, timeout_s: float = 60) -> None:
@@ -70,11 +44,11 @@ def test_a_run_whose_follower_is_killed_is_executed_by_another(stack: RunningSta
         doomed.wait(timeout=10)
     assert psutil.wait_procs(family, timeout=10)[1] == []
     run = stack.wait_for_run(lost, timeout_s=90)
-    assert (run["state"], run["attempt"], run["follower"]) == ("succeeded", 2, "local")
+    assert (run["state"] in MEASURED, run["attempt"], run["follower"]) == (True, 2, "local"), run
     record = stack.get(f"/api/v1/runs/{lost}/record")["record"]
     assert (record["attempt"], record["follower"]) == (2, "local")
     events = stack.client.get(f"/api/v1/runs/{lost}/events").text
     kinds = [line[7:] for line in events.splitlines() if line.startswith("event: ")]
     assert kinds.count("claimed") == 2
     assert kinds.count("requeued") == 1
-    assert kinds.count("succeeded") == 1
+    assert kinds.count(run["state"]) == 1

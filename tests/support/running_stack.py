@@ -1,6 +1,7 @@
 """The embedded stack as a user starts it, for end-to-end tests: real processes, real HTTP."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,9 +14,13 @@ from typing import Any
 
 import httpx
 
+from shared.jobs import lifecycle
+
 ROOT = Path(__file__).parents[2]
 INFERBENCH = str(Path(sys.executable).parent / "inferbench")
-TERMINAL = {"succeeded", "failed", "cancelled", "lost"}
+TERMINAL = {state.value for state in lifecycle.TERMINAL}
+MEASURED = {state.value for state in lifecycle.MEASURED}
+"""Others use the test machine too: a run may have been disturbed, and then its record is invalid."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,35 @@ def running_stack(data_dir: Path, environment: Mapping[str, str]) -> Iterator[Ru
     finally:
         supervisor.send_signal(signal.SIGINT)
         supervisor.wait(timeout=30)
+
+
+@contextmanager
+def second_follower(
+    stack: RunningStack, name: str, work_dir: Path, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Another follower of the stack's leader, as another machine would run it; alive when the block begins."""
+    whole = {
+        **os.environ,  # noqa: TID251 - hands PATH and HOME on
+        "INFERBENCH_LEADER_URL": stack.url,
+        "INFERBENCH_TOKEN_FILE": str(stack.data_dir / "follower.token"),
+        "INFERBENCH_FOLLOWER_NAME": name,
+        "INFERBENCH_WORK_DIR": str(work_dir),
+        "INFERBENCH_SLOT_LOCK_DIR": str(work_dir.parent / "slots"),  # its cores are another machine's
+        **environment,
+    }
+    said = work_dir.parent / f"{name}.log"
+    with said.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "follower"], env=whole, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while name not in [follower["name"] for follower in stack.get("/api/v1/followers")["items"]]:
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < deadline, said.read_text()
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.wait(timeout=10)
 
 
 def _wait_for_url(data_dir: Path, supervisor: subprocess.Popen[bytes], timeout_s: float = 60) -> str:
