@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from leader.manage.moves import Move
-from leader.manage.story import claimed_at
 from leader.perfdb.entities import Run
 from shared.jobs.lifecycle import Cause, expire
 from shared.jobs.spec import RunSpec
@@ -21,15 +20,19 @@ def cap_of(run: Run) -> timedelta:
     return timedelta(microseconds=wall_cap_ns(RunSpec.model_validate(run.spec), transfer_bytes) // 1000)
 
 
-def outlived(run: Run, now: datetime, cap: timedelta) -> Move | None:
-    """The end of a run that is past its deadline, or whose attempt is past ``cap`` and the grace; else None."""
+def outlived(run: Run, now: datetime, cap: timedelta, held: timedelta) -> Move | None:
+    """The end of a run that is past its deadline, or whose attempt is past ``cap`` and the grace; else None.
+
+    A deadline is a time of day, ``now`` by the leader's wall clock. A cap is a length of time: ``held`` is how long the
+    attempt has been seen to hold the run (``leader.manage.vigil``), which no step of a wall clock makes longer.
+    """
     if run.status.state.is_terminal:
         return None
     if run.deadline_at is not None and run.deadline_at <= now:
         how = f"in attempt {run.status.attempt}" if run.status.state.is_leased else "while it was queued"
         detail = f"its deadline, {run.deadline_at:%Y-%m-%d %H:%M:%S} UTC, passed {how}"
         return Move.to(expire(run.status, Cause.DEADLINE_PASSED, detail))
-    if run.status.state.is_leased and claimed_at(run) + cap + CAP_GRACE <= now:
+    if run.status.state.is_leased and held >= cap + CAP_GRACE:
         detail = f"attempt {run.status.attempt} on {run.follower} did not end within {cap.total_seconds():.0f} s"
         return Move.to(expire(run.status, Cause.TIMED_OUT, detail))
     return None

@@ -169,6 +169,15 @@ class WaitingRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldLease:
+    """A lease as it stands: a renewal changes its end, a claim the fence. Small, because all are read every second."""
+
+    run_id: str
+    fence: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spent:
     """What an ended run took of the slots: all its attempts, by the leader's clock. Derived from run and evidence.
 

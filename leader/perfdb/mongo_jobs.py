@@ -11,8 +11,8 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from leader.perfdb import documents, outlook
-from leader.perfdb.entities import AcceptedJob, Counts, Event, Job, JobFilter, Run, WaitingRun
-from leader.perfdb.mongo_query import Documents, given, select, tally
+from leader.perfdb.entities import AcceptedJob, Counts, Event, HeldLease, Job, JobFilter, Run, WaitingRun
+from leader.perfdb.mongo_query import Document, Documents, given, select, tally
 from model_repo.gridfs import driver_errors
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.jobs.lifecycle import MEASURED, TERMINAL, RunState, RunStatus
@@ -164,14 +164,14 @@ class MongoRuns:
         sort = [("status.lease.slot", ASCENDING)]
         return await self._select("reading a follower's runs", where, sort, _MOST_SLOTS)
 
-    async def expired(self, *, before: datetime, limit: int) -> list[Run]:
-        limit_us = {"$lt": documents.to_us(before)}
+    async def leases(self) -> list[HeldLease]:
         sort = [("status.lease.expires_at_us", ASCENDING)]
-        found: list[Run] = []
-        for state in _LEASED:
-            where = {"status.state": state, "status.lease.expires_at_us": limit_us}
-            found += await self._select("looking for expired leases", where, sort, limit)
-        return found
+        found: list[Document] = []
+        for state in _LEASED:  # in the order in which a run goes through them: none is missed on its way
+            with driver_errors("reading leases"):
+                where = {"status.state": state}
+                found += await select(self._runs, where, sort, _MOST_LEASED, fields=outlook.LEASE_FIELDS)
+        return [outlook.lease_from_document(document) for document in found]
 
     async def unrecorded(self, *, limit: int) -> list[Run]:
         found: list[Run] = []

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from leader.perfdb.entities import Run, Spent, WaitingRun
+from leader.perfdb.entities import HeldLease, Run, Spent, WaitingRun
 from shared.scheduling.backlog import SlotKey
 from shared.scheduling.needs import Need, Needs
 from shared.scheduling.policy import CLASSES
@@ -65,6 +65,15 @@ def outlook_fields(outlook: str | None) -> Document:
 @lru_cache(maxsize=4096)
 def _needs(text: str) -> Needs:
     return tuple(Need(*need) for need in json.loads(text))
+
+
+LEASE_FIELDS: Final = {"fence": "$status.fence", "expires_at_us": "$status.lease.expires_at_us"}
+
+
+def lease_from_document(document: Document) -> HeldLease:
+    """From ``LEASE_FIELDS`` alone."""
+    expires_at = _EPOCH + document["expires_at_us"] * _MICROSECOND
+    return HeldLease(run_id=document["_id"], fence=document["fence"], expires_at=expires_at)
 
 
 def waiting_from_document(document: Document) -> WaitingRun:

@@ -15,6 +15,7 @@ from leader.perfdb.entities import (
     Event,
     Evidence,
     Follower,
+    HeldLease,
     Job,
     JobFilter,
     LeaderboardEntry,
@@ -120,8 +121,8 @@ class RunStore(Protocol):
         """Claimed and running ones that the follower holds."""
         ...
 
-    async def expired(self, *, before: datetime, limit: int) -> list[Run]:
-        """Leased ones whose lease ended before then, oldest lease first."""
+    async def leases(self) -> list[HeldLease]:
+        """Of all claimed and running ones."""
         ...
 
     async def move(self, run: Run, status: RunStatus, *, at: datetime, event: Event | None = None) -> Run | None:

@@ -260,8 +260,3 @@ def _end_at_once(status: RunStatus, move: str, state: RunState, cause: Cause, de
 
 def _why(cause: Cause | None, detail: str | None, log_tail: str = "") -> dict[str, object]:
     return {"cause": cause, "detail": detail, "log_tail": log_tail or None}
-
-
-def is_expired(status: RunStatus, now: datetime, grace: timedelta) -> bool:
-    """Whether the lease ran out so long ago that its holder must have stopped itself."""
-    return status.state.is_leased and status.lease is not None and status.lease.expires_at + grace < now

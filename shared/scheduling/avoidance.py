@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.scheduling.backlog import Queued
+from shared.scheduling.backlog import LONGEST_WAIT_S, Queued
 from shared.scheduling.needs import Needs
 from shared.scheduling.snapshot import Snapshot
 
@@ -34,7 +34,8 @@ class Avoidance:
 
     def _grouped(self) -> Iterator[_Alike]:
         backlog, rows = self._snapshot.backlog, self._snapshot.backlog.rows()
-        in_force = (rows.avoid >= 0) & (self._snapshot.now_s < rows.not_before_s + AVOID_S)
+        since_s = self._snapshot.now_s - rows.not_before_s
+        in_force = (rows.avoid >= 0) & (since_s < AVOID_S) & (since_s >= -LONGEST_WAIT_S)
         found = np.flatnonzero(in_force)
         if not len(found):
             return
@@ -60,7 +61,7 @@ class Avoidance:
 
     def others_first(self, run: Queued) -> list[str]:
         """The followers that get the run before those that failed it; none where any may have it."""
-        if not run.avoid or self._snapshot.now_s >= run.not_before_s + AVOID_S:
+        if not run.avoid or not -LONGEST_WAIT_S <= self._snapshot.now_s - run.not_before_s < AVOID_S:
             return []
         return self._others(run.avoid, run.needs)
 

@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import Conflict, InvalidInput
+from shared.jobs.lifecycle import LONGEST_BACKOFF
 from shared.scheduling.needs import Needs
 from shared.scheduling.policy import CLASSES, Columns, known
+
+LONGEST_WAIT_S: Final = LONGEST_BACKOFF.total_seconds()
+"""A run that would back off for longer does not: the clock on which its wait was counted was set back since."""
 
 
 class SlotKey(NamedTuple):
@@ -45,6 +49,10 @@ class Queued:
         known(CLASSES, self.priority, "priority")
         if not 0 < self.predicted_s < inf:
             raise InvalidInput(f"run {self.run_id}: predicted_s is {self.predicted_s}; it must be more than 0")
+
+    def backs_off(self, now_s: float) -> bool:
+        """Whether it still waits after its last failure."""
+        return now_s < self.not_before_s <= now_s + LONGEST_WAIT_S
 
 
 T = TypeVar("T", bound=Hashable)
@@ -98,6 +106,10 @@ class Rows:
     bound: NDArray[np.int64]  # -1: not bound
     not_before_s: NDArray[np.float64]
     avoid: NDArray[np.int64]  # -1: nobody
+
+    def backing_off(self, now_s: float) -> NDArray[np.bool_]:
+        """Which runs still wait after their last failure."""
+        return (self.not_before_s > now_s) & (self.not_before_s <= now_s + LONGEST_WAIT_S)
 
     def ranked(self, now_s: float, saved_s: float | NDArray[np.float64] = 0.0) -> Columns:
         """What an order looks at, at ``now_s``, if ``saved_s`` of the set-up is saved."""

@@ -98,7 +98,7 @@ class Ranking:
         self._lead = self._leads()
         self._class_key = self._class * (len(self._teams) * len(self._place)) + self._place
         self._fitting_rows: dict[bytes, NDArray[np.bool_]] = {}
-        self._ready = self._rows.not_before_s <= snapshot.now_s
+        self._ready = ~self._rows.backing_off(snapshot.now_s)
         self._all_ready = bool(self._ready.all())
         self.avoidance = Avoidance(snapshot)
         self._limited = any(team in snapshot.quotas for team in self._teams)

@@ -73,7 +73,7 @@ def explain(snapshot: Snapshot, run_id: str, policy: SchedulingPolicy = DEFAULT,
         return _timed(replace(told, why=Why.OVER_QUOTA, words=quota), run, starts_s)
     avoided = ranking.avoidance.in_words(run)
     bound = {binding.run_id: binding.slot for binding in now.bindings}.get(run_id, run.bound_to)
-    if run.not_before_s > snapshot.now_s:
+    if run.backs_off(snapshot.now_s):
         words = f"waits {run.not_before_s - snapshot.now_s:.0f} s after its last failure"
         return _timed(replace(told, why=Why.BACKING_OFF, words=_joined(words, avoided)), run, starts_s)
     words = _waits(able, len(ahead), bound if policy.binds_early else None)

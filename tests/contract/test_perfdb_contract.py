@@ -19,6 +19,7 @@ from support.stored_runs import (
 
 from leader.perfdb import documents, schema
 from leader.perfdb.entities import (
+    HeldLease,
     JobFilter,
 )
 from leader.perfdb.mongo import MongoPerfDB, connect
@@ -185,15 +186,16 @@ async def test_the_queue_is_in_order(db: MongoPerfDB) -> None:
     assert [one.id for one in await db.runs.waiting(limit=2)] == [one.id for one in wanted[:2]]
 
 
-async def test_leases_are_found_by_follower_and_by_age(db: MongoPerfDB) -> None:
-    """Expired ones strictly before the limit, both claimed and running."""
-    await db.runs.add_all([run(index=index) for index in range(3)])
+async def test_leases_are_found_all_at_once_and_by_follower(db: MongoPerfDB) -> None:
+    """As they stand, of claimed and of running ones, and of no others."""
+    await db.runs.add_all([run(index=index) for index in range(4)])
     old = await claimed(db, run(index=0), lease(slot="a", until=T0))
     await db.runs.move(old, start(old.status), at=T0)
     await claimed(db, run(index=1), lease(slot="b", until=T0 + timedelta(seconds=1)))
     await claimed(db, run(index=2), lease("f2", "a", until=T0 + timedelta(seconds=2)))
-    expired = await db.runs.expired(before=T0 + timedelta(seconds=2), limit=9)
-    assert {one.index for one in expired} == {0, 1}
+    assert sorted(await db.runs.leases(), key=lambda held: held.run_id) == [
+        HeldLease(run_id=run(index=index).id, fence=1, expires_at=T0 + timedelta(seconds=index)) for index in range(3)
+    ]
     assert {one.index for one in await db.runs.leased_to("f1")} == {0, 1}
 
 

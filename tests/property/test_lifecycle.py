@@ -128,11 +128,6 @@ class RunLife(RuleBasedStateMachine):
         told = (self.status.state, self.status.cause, self.status.detail)
         assert told == (RunState.TIMED_OUT, cause, "too late")
 
-    @precondition(lambda self: self.phase == "ended")
-    @rule()
-    def nothing_expires_behind_the_end(self) -> None:
-        assert not lifecycle.is_expired(self.status, self.now + timedelta(days=365), timedelta(0))
-
     @invariant()
     def nothing_moves_out_of_turn(self) -> None:
         moves: dict[str, tuple[Callable[[], object], set[str]]] = {
@@ -192,15 +187,6 @@ def failed(causes: list[Cause]) -> RunStatus:
         taken = lifecycle.claim(status, lease_of(f"f{number}"), NOW)
         status = lifecycle.requeue(taken, cause, f"failure {number}", NOW)
     return status
-
-
-def test_a_lease_expires_only_after_its_grace() -> None:
-    """The holder stops itself before; the leader waits longer, and a run without lease cannot expire."""
-    grace = timedelta(seconds=3)
-    assert not lifecycle.is_expired(held(), NOW + grace, grace)
-    assert lifecycle.is_expired(held(), NOW + grace + timedelta(microseconds=1), grace)
-    assert not lifecycle.is_expired(RunStatus(), NOW + timedelta(days=1), grace)
-    assert not lifecycle.is_expired(lifecycle.succeed(held()), NOW + timedelta(days=1), grace)
 
 
 def test_a_cancelled_run_says_nothing_of_an_older_failure() -> None:

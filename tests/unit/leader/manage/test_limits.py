@@ -9,7 +9,7 @@ from support.assignments import run_spec
 from support.stored_runs import T0, lease, run
 
 from leader.manage.limits import CAP_GRACE, cap_of, outlived
-from leader.perfdb.entities import Event, Run
+from leader.perfdb.entities import Run
 from shared.jobs import lifecycle
 from shared.jobs.lifecycle import Cause, RunState
 from shared.wire.assignment import BlobPin
@@ -32,7 +32,7 @@ def held(**changes: Any) -> Run:
 def test_an_attempt_ends_a_minute_after_its_cap(seconds: float, ends: bool) -> None:
     """The follower keeps the cap itself and has that minute to say so."""
     assert after(60) == CAP_GRACE
-    move = outlived(held(), T0 + after(seconds), CAP)
+    move = outlived(held(), T0, CAP, after(seconds))
     assert (move is not None) == ends
     if move is not None:
         assert (move.status.state, move.status.cause) == (RunState.TIMED_OUT, Cause.TIMED_OUT)
@@ -40,21 +40,18 @@ def test_an_attempt_ends_a_minute_after_its_cap(seconds: float, ends: bool) -> N
         assert move.status.detail == "attempt 1 on f1 did not end within 100 s"
 
 
-def test_an_attempt_of_an_older_version_counts_from_its_claim_in_the_history() -> None:
-    """There was no ``claimed_at`` in the status then."""
-    claim = Event(run_id=run().id, fence=1, n=0, at=T0 + after(30), kind="claimed", message="")
-    older = held(history=(claim,))
-    older = replace(older, status=older.status.model_copy(update={"claimed_at": None}))
-    assert outlived(older, T0 + after(189), CAP) is None
-    assert outlived(older, T0 + after(190), CAP) is not None
+@pytest.mark.parametrize("hours", [-1, 1, 24 * 365])
+def test_a_wall_clock_that_was_set_ends_no_attempt(hours: int) -> None:
+    """Its cap is a length of time, as this leader has seen it pass."""
+    assert outlived(held(), T0 + timedelta(hours=hours), CAP, after(5)) is None
 
 
 @pytest.mark.parametrize("before", [run(), held()], ids=["queued", "held"])
 def test_a_deadline_ends_whatever_has_not_ended(before: Run) -> None:
     """From the moment on, and not before it; under a new fence, so that its follower is refused."""
     due = replace(before, deadline_at=T0 + after(50))
-    assert outlived(due, T0 + after(49.9), CAP) is None
-    move = outlived(due, T0 + after(50), CAP)
+    assert outlived(due, T0 + after(49.9), CAP, after(0)) is None
+    move = outlived(due, T0 + after(50), CAP, after(0))
     assert move is not None
     assert (move.status.state, move.status.cause) == (RunState.TIMED_OUT, Cause.DEADLINE_PASSED)
     assert move.status.fence == before.status.fence + 1
@@ -64,7 +61,7 @@ def test_a_deadline_ends_whatever_has_not_ended(before: Run) -> None:
 
 def test_a_run_that_waits_without_a_deadline_waits() -> None:
     """However long: the cap is an attempt's."""
-    assert outlived(run(), T0 + timedelta(days=99), CAP) is None
+    assert outlived(run(), T0 + timedelta(days=99), CAP, timedelta(days=99)) is None
 
 
 @pytest.mark.parametrize("move", [lifecycle.succeed, lifecycle.cancel])
@@ -72,7 +69,7 @@ def test_a_run_that_has_ended_is_left(move: object) -> None:
     """Its deadline passes like any other day."""
     assert callable(move)
     ended = replace(held(deadline_at=T0), status=move(held().status))
-    assert outlived(ended, T0 + timedelta(days=9), CAP) is None
+    assert outlived(ended, T0 + timedelta(days=9), CAP, timedelta(days=9)) is None
 
 
 def test_the_cap_counts_what_the_follower_may_have_to_fetch() -> None:
