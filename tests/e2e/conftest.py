@@ -15,6 +15,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         for name, value in os.environ.items()  # noqa: TID251 - hands PATH and HOME on
         if not name.startswith("INFERBENCH_")
     }
-    environment["INFERBENCH_SLOT_LOCK_DIR"] = str(tmp_path_factory.mktemp("slots"))
-    with running_stack(tmp_path_factory.mktemp("stack") / "data", environment) as running:
+    folder = tmp_path_factory.mktemp("stack")
+    environment["INFERBENCH_SLOT_LOCK_DIR"] = str(folder / "slots")
+    with running_stack(folder / "data", environment) as running:
         yield running
