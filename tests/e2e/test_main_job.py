@@ -9,6 +9,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from support.running_stack import INFERBENCH, ROOT, RunningStack
 
+from shared.jobs.lifecycle import MEASURED
+
 CANONICAL = """
 apiVersion: inferbench/v1
 kind: Job
@@ -23,7 +25,7 @@ def finished_record(stack: RunningStack, job_yaml: str) -> dict[str, Any]:
     """Submits a one-run job and returns its record."""
     job = stack.submit(job_yaml)
     run = stack.wait_for_run(f"{job['id']}.0000")
-    assert run["state"] == "succeeded", run
+    assert run["state"] in MEASURED, run  # others use the machine, too: it may have been disturbed
     return dict(stack.get(f"/api/v1/runs/{run['id']}/record")["record"])
 
 
@@ -37,7 +39,8 @@ def test_a_posted_job_ends_as_a_leaderboard_row(stack: RunningStack, poisson: di
     """The accepted record is ranked among the records with its comparability key."""
     board = stack.get(f"/api/v1/leaderboard?metric=p99_ms&key={poisson['comparability_key']}")
     rows = [row for group in board["groups"] for row in group["rows"]]
-    assert poisson["run_id"] in [row["run_id"] for row in rows]
+    is_ranked = poisson["run_id"] in [row["run_id"] for row in rows]
+    assert is_ranked == (poisson["verdict"]["kind"] != "invalid")
     assert [row["value"] for row in rows] == sorted(row["value"] for row in rows)
 
 
@@ -87,7 +90,7 @@ def test_a_sweep_with_repeats_gives_one_record_each(stack: RunningStack) -> None
     )
     assert job["run_count"] == 4
     for index in range(4):
-        assert stack.wait_for_run(f"{job['id']}.{index:04d}")["state"] == "succeeded"
+        assert stack.wait_for_run(f"{job['id']}.{index:04d}")["state"] in MEASURED
     records = stack.get(f"/api/v1/records?job_id={job['id']}")["items"]
     assert len(records) == 4
     assert len({entry["record"]["configuration_key"] for entry in records}) == 2
@@ -100,7 +103,7 @@ def test_events_tell_the_story_in_order_and_can_be_resumed(stack: RunningStack, 
     ids = [line[4:] for line in stack.client.get(path).text.splitlines() if line.startswith("id: ")]
     kinds = [line[7:] for line in stack.client.get(path).text.splitlines() if line.startswith("event: ")]
     assert kinds[0] == "queued"
-    assert kinds[-1] == "succeeded"
+    assert kinds[-1] in MEASURED
     assert {"claimed", "measuring"} <= set(kinds)
     resumed = stack.client.get(path, headers={"Last-Event-ID": ids[2]})
     assert [line[4:] for line in resumed.text.splitlines() if line.startswith("id: ")] == ids[3:]
