@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cli.client import Client
 
 _LOOK_EVERY_S: Final = 1.0
+_IDLE_LOOKS: Final = 2
 
 
 def explain_lines(view: ExplainView) -> list[str]:
@@ -55,11 +56,17 @@ def scheduling_lines(view: SchedulingView) -> list[str]:
 
 
 def drained(client: "Client", name: str, sleep: Callable[[float], None] = time.sleep) -> FollowerView:
-    """The follower once it runs nothing. Raises NotFound."""
+    """The follower once it runs nothing, twice in a row: a claim may have been on its way when the cordon came.
+
+    Raises:
+        NotFound: there is no such follower.
+    """
+    idle = 0
     while True:
         found = next((view for view in client.followers() if view.name == name), None)
         if found is None:
             raise NotFound(f"there is no follower {name!r}")
-        if not found.running:
+        idle = 0 if found.running else idle + 1
+        if idle == _IDLE_LOOKS:
             return found
         sleep(_LOOK_EVERY_S)

@@ -122,14 +122,44 @@ def test_a_cordon_and_its_end_are_shown(
 def test_drain_waits_until_nothing_runs(
     leader: ScriptedLeader, inferbench: Inferbench, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One look finds a run, the next none."""
+    """One look finds a run, the next none; and so does one more, for a claim that was on its way at the cordon."""
     leader.answers("POST", "/api/v1/followers/f1/cordon", follower("r1"))
     leader.answers(
         "GET", "/api/v1/followers", Page[FollowerView](items=(follower("r1"),)), Page[FollowerView](items=(follower(),))
     )
     assert inferbench("drain", "f1") == 0
     assert "alive, drained" in capsys.readouterr().out
-    assert len(leader.requests("GET", "/api/v1/followers")) == 2
+    assert len(leader.requests("GET", "/api/v1/followers")) == 3
+
+
+class Looks:
+    """A client whose looks at the list find this; each is a second after the one before."""
+
+    def __init__(self, *running: tuple[str, ...]) -> None:
+        self._running = iter(running)
+        self.slept_s = 0.0
+
+    def followers(self) -> list[FollowerView]:
+        return [follower(*next(self._running))]
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("looks", "slept_s"),
+    [
+        (((), ()), 1),
+        ((("r1",), ("r1",), (), ()), 3),
+        (((), ("r1",), (), ()), 3),  # claimed before the cordon, stored after it
+        ((("r1",), (), ("r2",), (), ()), 4),
+    ],
+)
+def test_drained_is_who_runs_nothing_twice_in_a_row(looks: tuple[tuple[str, ...], ...], slept_s: float) -> None:
+    """However long what it runs may take."""
+    client = Looks(*looks)
+    assert drained(client, "f1", client.sleep).running == ()  # type: ignore[arg-type]  # the one call that is made
+    assert client.slept_s == slept_s
 
 
 class Gone:
