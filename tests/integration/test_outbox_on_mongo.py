@@ -25,8 +25,7 @@ async def test_a_job_whose_leader_died_before_it_rang_is_announced_by_the_next(
     with pytest.raises(Died):
         await place.submit("key", repeats=2)
     assert place.bell.rung == []
-    async with workplace(mongo_url, followers=0) as later:
-        later.clock.now = place.clock.now
+    async with workplace(mongo_url, followers=0, clock=place.clock) as later:
         assert await later.desk.outbox.run_once() == 1
         assert later.bell.rung == ["f1"]
         assert await later.claim() is not None
@@ -44,8 +43,7 @@ async def test_a_job_whose_leader_died_before_its_runs_were_stored_is_announced_
     monkeypatch.setattr(place.db.runs, "add_all", die)
     with pytest.raises(Unavailable):
         await place.submit("key", repeats=2)
-    async with workplace(mongo_url, followers=0) as later:
-        later.clock.now = place.clock.now
+    async with workplace(mongo_url, followers=0, clock=place.clock) as later:
         assert await later.desk.outbox.run_once() == 0
         assert later.bell.rung == []
         await later.desk.reconciler.run_once()
@@ -57,8 +55,7 @@ async def test_a_job_whose_leader_died_before_its_runs_were_stored_is_announced_
 
 async def test_another_leaders_submit_is_seen_in_a_round_however_long_the_queue_is(mongo_url: str) -> None:
     """Of a long queue the line-up makes no look of its own for minutes; the round takes milliseconds."""
-    async with workplace(mongo_url) as here, workplace(mongo_url, followers=0) as there:
-        there.clock = here.clock
+    async with workplace(mongo_url) as here, workplace(mongo_url, followers=0, clock=here.clock) as there:
         for _ in range(6):
             await here.submit(repeats=100)
         await there.desk.lineup.look_now()

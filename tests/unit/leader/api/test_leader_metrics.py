@@ -1,14 +1,24 @@
 """Prometheus metrics, read back with Prometheus' own parser."""
 
+import re
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.clocks import FakeClock
+from support.queued_runs import queued
 from support.stored_runs import run
 
-from leader.api.scrape import MOST_TEAMS, OTHERS, fewer_teams, largest, quantiles
+from leader.api.scrape import MOST_TEAMS, OTHERS, depth_of, fewer_teams, largest, quantiles, shares, within_p90
+from leader.manage.endings import Endings
 from leader.manage.requeues import Requeues
 from leader.metrics import RequestMetrics, StateSnapshot
+from leader.perfdb.entities import Spent
 from shared.jobs.lifecycle import Cause, RunState, RunStatus
+from shared.scheduling.backlog import Backlog
+from shared.scheduling.setup_times import Served
 
 STATE = StateSnapshot(
     runs={"queued": 3, "running": 1},
@@ -49,7 +59,12 @@ def test_scheduling_is_told_by_team_class_and_cause() -> None:
         oldest_queued_s=61.5,
         requeues={"lease-expired": 3, "disk-full": 1},
         team_use_s={"vision": 120.0},
+        team_use_share={"vision": 1.0},
+        team_fair_share={"vision": 0.25},
         prediction_ratios={"0.5": 0.9},
+        within_p90=0.85,
+        slot_seconds={("cuda", "busy"): 12.5},
+        ended={("failed", "server-died"): 2},
     )
     found = values(RequestMetrics().render(state))
     assert found["inferbench_queue_depth", (("priority", "high"), ("team", "vision"))] == 2
@@ -58,7 +73,24 @@ def test_scheduling_is_told_by_team_class_and_cause() -> None:
     assert found["inferbench_requeues_total", (("cause", "disk-full"),)] == 1
     assert found["inferbench_lease_expiries_total", ()] == 3
     assert found["inferbench_team_use_seconds", (("team", "vision"),)] == 120.0
+    assert found["inferbench_team_use_share", (("team", "vision"),)] == 1.0
+    assert found["inferbench_team_fair_share", (("team", "vision"),)] == 0.25
     assert found["inferbench_prediction_ratio", (("quantile", "0.5"),)] == 0.9
+    assert found["inferbench_prediction_within_p90", ()] == 0.85
+    assert found["inferbench_slot_seconds_total", (("device", "cuda"), ("state", "busy"))] == 12.5
+    assert found["inferbench_runs_ended_total", (("cause", "server-died"), ("state", "failed"))] == 2
+
+
+def test_every_metric_is_described_in_the_page_and_no_other() -> None:
+    """By the name that a query has."""
+    metrics = RequestMetrics()
+    metrics.observe(route="getJob", status=200, duration_s=0.03)
+    families = text_string_to_metric_families(metrics.render(replace(STATE, within_p90=0.9)).decode())
+    shown = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+    page = (Path(__file__).parents[4] / "docs" / "metrics.md").read_text()
+    described = set(re.findall(r"^\| `(inferbench_\w+)`", page, re.MULTILINE))
+    own = {name for name in shown if name.startswith("inferbench_") and not name.endswith("_created")}
+    assert described == own
 
 
 def test_a_crowd_of_teams_makes_few_series() -> None:
@@ -76,6 +108,47 @@ def test_prediction_ratios_are_nearest_ranks() -> None:
     """Of 1 to 10; none where nothing has ended."""
     assert quantiles([float(number) for number in range(10, 0, -1)]) == {"0.1": 1.0, "0.5": 5.0, "0.9": 9.0}
     assert quantiles([]) == {}
+
+
+def test_shares_add_up_to_one() -> None:
+    """Of named teams and of all the others; nothing is divided by nothing."""
+    assert shares({"a": 1.0, "b": 3.0}, ["b", "a"]) == {"b": 0.75, "a": 0.25}
+    assert shares({"a": 1.0, "b": 3.0, "c": 4.0}, ["c"]) == {"c": 0.5, OTHERS: 0.5}
+    assert shares({"a": 0.0}, ["a"]) == shares({}, []) == {}
+
+
+def test_depth_counts_each_team_and_class() -> None:
+    """Also of teams whose runs have all left, which have none."""
+    runs = [queued(f"r{n}", 1.0, team="ab"[n % 2], priority=("high", "low")[n % 3 == 0]) for n in range(6)]
+    backlog = Backlog.of([queued("gone", 1.0, team="gone"), *runs])
+    backlog.remove("gone")
+    assert depth_of(backlog) == {("a", "high"): 2, ("a", "low"): 1, ("b", "high"): 2, ("b", "low"): 1}
+    assert depth_of(Backlog()) == {}
+
+
+def test_only_runs_with_a_predicted_p90_say_whether_it_held() -> None:
+    """Two of three; none of none."""
+    spent = Spent(
+        run_id="r", team="a", follower="f", served=Served("p", "m", "f"), occupied_s=1.0, last_s=1.0, predicted_s=1.0,
+        predicted_p90_s=1.0, ended_at=FakeClock().now - timedelta(days=1),
+    )  # fmt: skip
+    judged = [spent, replace(spent, last_s=1.1), replace(spent, last_s=0.5), replace(spent, predicted_p90_s=None)]
+    assert within_p90(judged) == pytest.approx(2 / 3)
+    assert within_p90(judged[3:]) is None
+
+
+async def test_ends_are_counted_by_state_and_cause() -> None:
+    """What goes on, or goes back to the queue, has not ended."""
+    counted = Endings()
+    for status in (
+        RunStatus(state=RunState.SUCCEEDED),
+        RunStatus(state=RunState.FAILED, cause=Cause.SERVER_DIED),
+        RunStatus(state=RunState.FAILED, cause=Cause.SERVER_DIED),
+        RunStatus(state=RunState.RUNNING),
+        RunStatus(cause=Cause.LEASE_EXPIRED),
+    ):
+        await counted.watch(run(status=status))
+    assert counted.by_end == {("succeeded", ""): 1, ("failed", "server-died"): 2}
 
 
 async def test_attempts_that_are_taken_back_are_counted_by_cause() -> None:
