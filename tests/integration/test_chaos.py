@@ -13,11 +13,14 @@ from chaos.report import told
 from chaos.site import Site, site
 from chaos.storm import Settings, storm
 
+from shared.jobs.lifecycle import FIRST_BACKOFF
+
 LEASE_S = 2.0
 GRACE_S = 3.0
 SELDOM_S = 60.0
 
 
+@pytest.mark.timeout(300)  # 40 s where nobody else uses the cores
 def test_a_storm_breaks_no_promise(tmp_path: Path) -> None:
     """25 injections: accepted = ended, one result each, no device shared, nothing left behind."""
     settings = Settings(seed=20, injections=25, lease_s=LEASE_S, mean_gap_s=0.3, live_runs=6, within_s=60)
@@ -77,8 +80,8 @@ def test_a_killed_leader_is_back_soon_and_disturbs_no_attempt(tmp_path: Path) ->
     with site(tmp_path / "site", lease_s=15.0) as opened:
         restarts, disturbed = figures.leader_restarts(opened, queued=20, times=1, running_s=6.0)
         assert disturbed == []
-        assert restarts[0].ready_s < 20
-        assert restarts[0].claim_s < 20
+        assert restarts[0].ready_s < 30
+        assert restarts[0].claim_s < 30
 
 
 def test_a_freeze_longer_than_the_lease_shares_no_device(at: Site) -> None:
@@ -87,8 +90,10 @@ def test_a_freeze_longer_than_the_lease_shares_no_device(at: Site) -> None:
     run = at.submit(follower)
     at.stay_of(run)
     Damage(at.stack, at.book, at.user, LEASE_S).inflict(Injection("freeze-follower-long", 0.0, 0.9, 0.0))
-    first = at.stays(run)[0]
-    at.stay_of(run, lambda stay: stay.occupant.attempt > first.occupant.attempt)
-    time.sleep(0.2)
+    at.wait_for([run], "queued")
+    time.sleep(FIRST_BACKOFF.total_seconds())
+    bell = at.submit(follower, 0.1)  # as nobody rings at the end of a back-off, and the next poll is far away
+    at.stay_of(run, lambda stay: stay.occupant.attempt == 2)
+    at.wait_for([bell], "queued", "succeeded")
     at.end([run])
     assert overlaps(at.stack.occupancy.refresh()) == []
