@@ -138,6 +138,7 @@ def test_each_probe_is_news_once() -> None:
         ("succeeded", [FOUND], 0),
         ("succeeded", [FOUND, search(probe(0, 10, "missed"), state="not-found")], 3),
         ("failed", [search(probe(0, 10, "failed"), state="not-found")], 1),
+        ("invalid", [search(probe(0, 10, "failed"), state="not-found")], 3),
         ("cancelled", [search(probe(0, 10), state="cancelled")], 130),
     ],
 )

@@ -165,13 +165,16 @@ def test_a_failed_probe_is_tried_once_more_and_then_ends_the_search() -> None:
     assert "because" in view.searches[0].reason
 
 
-def test_a_failed_probe_is_excused_where_the_rate_was_found_in_spite_of_it() -> None:
+@pytest.mark.parametrize(
+    "state", [RunState.FAILED, RunState.TIMED_OUT, RunState.LOST, RunState.QUARANTINED, RunState.INVALID]
+)
+def test_a_bad_end_is_excused_where_the_rate_was_found_in_spite_of_it(state: RunState) -> None:
     """The answer is what the job was for."""
     wanted = after(job(), ["met"])
-    done = stepped(wanted, search_specs(wanted), told(wanted, "failed", state=RunState.FAILED), NOW)
+    done = stepped(wanted, search_specs(wanted), told(wanted, "failed", state=state), NOW)
     assert done is not None
-    assert excused(done) == {RunState.FAILED: 1}
-    view = view_of(done, RunState.SUCCEEDED, RunState.FAILED)
+    assert excused(done) == {state: 1}
+    view = view_of(done, RunState.SUCCEEDED, state)
     assert (view.state, view.searches[0].rate_rps) == ("succeeded", 10.0)
 
 
@@ -195,14 +198,24 @@ def test_a_search_that_its_job_ended_is_cancelled() -> None:
     assert (view.state, view.searches[0].state) == ("cancelled", "cancelled")
 
 
-@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.CLAIMED, RunState.RUNNING, RunState.SUCCEEDED])
+@pytest.mark.parametrize(
+    "state", [RunState.QUEUED, RunState.CLAIMED, RunState.RUNNING, RunState.SUCCEEDED, RunState.INVALID]
+)
 def test_a_run_that_goes_on_or_lacks_its_record_says_nothing(state: RunState) -> None:
     """The recorder comes first."""
     (run,) = runs_of(job())
     assert ended(in_state(run, state), None) is None
 
 
-@pytest.mark.parametrize("state", [RunState.FAILED, RunState.LOST])
+@pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.INVALID])
+def test_a_run_that_never_will_have_its_record_is_a_failed_probe(state: RunState) -> None:
+    """Nobody waits for what cannot come."""
+    (run,) = runs_of(job())
+    lost = replace(in_state(run, state), no_record="the evidence was lost")
+    assert ended(lost, None) == Ended(state, Probe(10.0, "failed", "no record: the evidence was lost"))
+
+
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.TIMED_OUT, RunState.LOST, RunState.QUARANTINED])
 def test_a_run_that_failed_for_good_is_a_failed_probe(state: RunState) -> None:
     """At its own rate, with cause and detail."""
     (run,) = runs_of(job())
