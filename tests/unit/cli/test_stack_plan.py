@@ -20,6 +20,7 @@ CALLER = {
     "INFERBENCH_PORT": "1",
     "INFERBENCH_LEASE_S": "5",
     "INFERBENCH_LABELS": "zone=lab",
+    "INFERBENCH_SLOT_LOCK_DIR": "/locks",
 }
 
 
@@ -78,7 +79,8 @@ def test_a_child_gets_a_chosen_environment(plan: StackPlan) -> None:
     assert leader["INFERBENCH_PORT"] == "1"
     assert leader["INFERBENCH_LEASE_S"] == "5"
     assert follower["INFERBENCH_LABELS"] == "zone=lab"
-    assert "INFERBENCH_LABELS" not in leader
+    assert follower["INFERBENCH_SLOT_LOCK_DIR"] == "/locks"
+    assert not {"INFERBENCH_LABELS", "INFERBENCH_SLOT_LOCK_DIR"} & set(leader)
     assert "INFERBENCH_LEASE_S" not in follower
 
 

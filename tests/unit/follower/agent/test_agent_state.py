@@ -1,70 +1,12 @@
 """The agent's state machine, one rule at a time, with a clock that only the test moves."""
 
-from typing import TypeVar
-
+from support.agent_driver import FAILURE, Driver, running, serving, told
 from support.assignments import JOB, assignment
 
 from follower.agent import events
-from follower.agent.duties import step
-from follower.agent.events import AttemptKey, Event, Instruction
-from follower.agent.reactions import STOPPED
-from follower.agent.state import AgentState, Phase, SlotClock
+from follower.agent.events import AttemptKey
+from follower.agent.state import Phase
 from shared.jobs.lifecycle import Cause
-from shared.wire.assignment import Assignment, Failure, ProgressEvent
-from shared.wire.identity import RegistrationAnswer
-
-S = 1_000_000_000
-RULES = RegistrationAnswer(
-    follower="f", lease_s=15, heartbeat_s=5, poll_s=2, broker_url=None, bell_queue="inferbench.bell.f"
-)
-FAILURE = Failure(cause=Cause.SERVER_DIED, detail="died")
-
-InstructionT = TypeVar("InstructionT")
-
-
-class Driver:
-    """Feeds events to the machine and keeps what it ordered."""
-
-    def __init__(self, *slots: str) -> None:
-        self.state = AgentState(slots={name: SlotClock() for name in slots or ("cpu",)})
-        self.now_ns = 1_000 * S
-        self.last: tuple[Instruction, ...] = ()
-
-    def feed(self, event: Event, *, after_s: float = 0.0) -> tuple[Instruction, ...]:
-        self.now_ns += round(after_s * S)
-        self.state, self.last = step(self.state, event, self.now_ns)
-        return self.last
-
-    def ordered(self, kind: type[InstructionT]) -> list[InstructionT]:
-        return [instruction for instruction in self.last if isinstance(instruction, kind)]
-
-    @property
-    def sleeps_s(self) -> float:
-        (wait,) = self.ordered(events.WaitUntil)
-        return (wait.at_ns - self.now_ns) / S
-
-
-def serving(*slots: str) -> Driver:
-    """An agent that has registered and asked for work."""
-    driver = Driver(*slots)
-    driver.feed(events.Started())
-    driver.feed(events.Registered(RULES))
-    return driver
-
-
-def running(task: Assignment | None = None) -> tuple[Driver, AttemptKey]:
-    """An agent whose attempt runs and whose first renewal was answered."""
-    driver = serving()
-    task = task or assignment()
-    key = AttemptKey(task.run_id, task.attempt, task.fence)
-    driver.feed(events.ClaimAnswered("cpu", driver.now_ns, task))
-    driver.feed(events.LeaseRenewed(key, driver.now_ns, 15))
-    return driver, key
-
-
-def told(n: int) -> ProgressEvent:
-    """The attempt's n-th piece of news."""
-    return ProgressEvent.model_validate({"n": n, "at": "2026-01-01T00:00:00Z", "kind": "ready", "message": ""})
 
 
 def test_a_fresh_agent_registers_before_anything_else() -> None:
@@ -315,106 +257,6 @@ def test_an_attempt_that_outlives_its_cap_is_given_up() -> None:
     (delivery,) = driver.ordered(events.DeliverResult)
     assert delivery.failure is not None
     assert delivery.failure.cause is Cause.TIMED_OUT
-
-
-def test_stopping_ends_attempts_and_says_why() -> None:
-    """The leader learns at once that the run is free, instead of waiting for its lease to end."""
-    driver, key = running()
-    driver.feed(events.StopRequested())
-    assert driver.ordered(events.KillAttempt) == [events.KillAttempt(key, "stopped", STOPPED)]
-    driver.feed(events.AttemptExited(key))
-    (delivery,) = driver.ordered(events.DeliverResult)
-    assert delivery.failure is not None
-    assert delivery.failure.cause is Cause.FOLLOWER_STOPPED
-    driver.feed(events.ResultDelivered(key, accepted=True))
-    assert driver.ordered(events.SendHeartbeat) == [events.SendHeartbeat((), leaving=True)]
-    assert driver.ordered(events.Exit) == []
-    driver.feed(events.Beaten(known=True))
-    assert driver.ordered(events.Exit) == [events.Exit(None)]
-
-
-def test_stopping_does_not_wait_for_a_leader_that_is_away() -> None:
-    """The good-bye is tried once; the result stays on disk for the next start."""
-    driver, key = running()
-    driver.feed(events.StopRequested())
-    driver.feed(events.AttemptExited(key))
-    driver.feed(events.DeliveryFailed(key))
-    assert driver.ordered(events.Exit) == [events.Exit(None)]
-    assert driver.ordered(events.Forget) == []
-
-
-def test_stopping_waits_for_a_heartbeat_that_is_on_its_way() -> None:
-    """Its answer is not taken for that of the good-bye."""
-    driver = serving()
-    driver.feed(events.ClaimAnswered("cpu", driver.now_ns, None))
-    driver.feed(events.Tick(), after_s=5.0)
-    assert driver.ordered(events.SendHeartbeat) == [events.SendHeartbeat(())]
-    driver.feed(events.ClaimAnswered("cpu", driver.now_ns, None))
-    driver.feed(events.StopRequested())
-    assert driver.ordered(events.SendHeartbeat) == []
-    driver.feed(events.Beaten(known=True))
-    assert driver.ordered(events.SendHeartbeat) == [events.SendHeartbeat((), leaving=True)]
-    driver.feed(events.CallFailed("heartbeat"))
-    assert driver.ordered(events.Exit) == [events.Exit(None)]
-
-
-def test_who_is_not_registered_says_no_good_bye() -> None:
-    """Nobody would know who that is."""
-    driver = Driver()
-    driver.feed(events.Started())
-    driver.feed(events.StopRequested())
-    assert driver.ordered(events.SendHeartbeat) == []
-    assert driver.ordered(events.Exit) == [events.Exit(None)]
-
-
-def test_who_is_shut_out_says_no_good_bye() -> None:
-    """Its name may be another's by now; and a heartbeat that was refused is not waited for."""
-    driver = serving()
-    driver.feed(events.ClaimAnswered("cpu", driver.now_ns, None))
-    driver.feed(events.Tick(), after_s=5.0)
-    driver.feed(events.ClaimAnswered("cpu", driver.now_ns, None))
-    driver.feed(events.ShutOut("another agent took this follower's name"))
-    assert driver.ordered(events.SendHeartbeat) == []
-    assert driver.ordered(events.Exit) == [events.Exit("another agent took this follower's name")]
-
-
-def test_a_good_bye_that_nobody_answers_is_not_waited_for_long() -> None:
-    """Stopping takes the time that it was given, and no more."""
-    driver = serving()
-    driver.feed(events.ClaimAnswered("cpu", driver.now_ns, None))
-    driver.feed(events.StopRequested())
-    assert driver.ordered(events.SendHeartbeat) == [events.SendHeartbeat((), leaving=True)]
-    assert driver.sleeps_s <= 5.0
-    driver.feed(events.Tick(), after_s=driver.sleeps_s)
-    assert driver.ordered(events.Exit) == [events.Exit(None)]
-
-
-def test_stopping_twice_is_stopping_now() -> None:
-    """The second request does not wait for anything."""
-    driver, _ = running()
-    driver.feed(events.StopRequested())
-    driver.feed(events.StopRequested())
-    assert driver.ordered(events.Exit) == [events.Exit(None)]
-
-
-def test_a_run_claimed_while_stopping_is_handed_back() -> None:
-    """The leader gave it to us; it must not wait for a lease to end."""
-    driver = serving()
-    driver.feed(events.StopRequested())
-    driver.feed(events.ClaimAnswered("cpu", driver.now_ns, assignment()))
-    assert driver.ordered(events.StartAttempt) == []
-    (delivery,) = driver.ordered(events.DeliverResult)
-    assert delivery.failure is not None
-    assert delivery.failure.cause is Cause.FOLLOWER_STOPPED
-
-
-def test_a_refused_token_ends_the_agent_with_a_message() -> None:
-    """Nothing that time can heal: attempts are killed and the reason is kept for the exit."""
-    driver, key = running()
-    driver.feed(events.ShutOut("wrong token"))
-    assert driver.ordered(events.KillAttempt) == [events.KillAttempt(key, "stopped")]
-    driver.feed(events.AttemptExited(key))
-    assert driver.ordered(events.Exit) == [events.Exit("wrong token")]
 
 
 def test_news_of_an_attempt_that_is_not_ours_changes_nothing() -> None:

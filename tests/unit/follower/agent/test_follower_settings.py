@@ -16,6 +16,15 @@ def test_everything_has_a_default_that_fits_one_machine() -> None:
     assert settings.follower_name
 
 
+def test_all_agents_of_a_machine_lock_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever they run as, and whatever stack gave them a temporary directory of its own; unless it is set."""
+    monkeypatch.setenv("INFERBENCH_SLOT_LOCK_DIR", "locks")
+    assert FollowerSettings.from_environment().slot_lock_dir == Path("locks").absolute()
+    monkeypatch.delenv("INFERBENCH_SLOT_LOCK_DIR")
+    monkeypatch.setenv("TMPDIR", "/somewhere/else")
+    assert FollowerSettings.from_environment().slot_lock_dir == Path("/tmp/inferbench-slots")  # noqa: S108 - its name
+
+
 def test_labels_are_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a person writes them in an environment file."""
     monkeypatch.setenv("INFERBENCH_LABELS", "zone=lab-2, rack=7")
