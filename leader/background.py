@@ -12,6 +12,7 @@ from shared.clock import Clock
 from shared.errors import Unavailable
 
 RESTART_AFTER_S: Final = 1.0
+CANCEL_AGAIN_AFTER_S: Final = 0.5
 SETTLED_AFTER_NS: Final = 10_000_000_000
 
 log = structlog.get_logger(__name__)
@@ -54,9 +55,11 @@ class Background:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:  # a database driver may swallow a cancel that comes while it opens a connection
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_AFTER_S)
 
     async def _keep(self, name: str, loop: Loop) -> None:
         while True:

@@ -98,3 +98,19 @@ async def test_every_acts_again_and_again() -> None:
     with pytest.raises(Enough):
         await every(0, act)()
     assert done == 3
+
+
+async def test_a_loop_that_swallows_a_cancel_is_cancelled_again() -> None:
+    """Else the leader would wait for it for ever when it stops."""
+    swallowed = asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5), Background({"stubborn": stubborn}, MovableClock()):
+        await asyncio.sleep(0)
+    assert swallowed.is_set()
