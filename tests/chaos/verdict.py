@@ -32,14 +32,31 @@ class Ledger:
     records: Sequence[Mapping[str, Any]]
     ranked: Sequence[Mapping[str, Any]]
     attempts: Sequence[Mapping[str, Any]]
+    artifacts: Sequence[Mapping[str, Any]]
+    blobs: Sequence[Mapping[str, Any]]
+    garbage: Sequence[Mapping[str, Any]]  # files that a sweep may find to be nobody's
+    files: Sequence[str]
 
 
 def read_ledger(database_url: str) -> Ledger:
     """All of it."""
     with MongoClient[dict[str, Any]](database_url) as client:
         database = client.get_default_database()
-        names = ("jobs", "runs", "records", "leaderboard", "attempts")
-        return Ledger(*(list(database[name].find({})) for name in names))
+
+        def all_of(name: str) -> list[dict[str, Any]]:
+            return list(database[name].find({}))
+
+        return Ledger(
+            jobs=all_of("jobs"),
+            runs=all_of("runs"),
+            records=all_of("records"),
+            ranked=all_of("leaderboard"),
+            attempts=all_of("attempts"),
+            artifacts=all_of("artifacts"),
+            blobs=all_of("blobs"),
+            garbage=all_of("blob_garbage"),
+            files=[str(file["_id"]) for file in all_of("blobs.files")],
+        )
 
 
 def violations(ledger: Ledger, book: Book, stays: Sequence[Stay], cancel_within_s: float) -> list[str]:
@@ -51,6 +68,7 @@ def violations(ledger: Ledger, book: Book, stays: Sequence[Stay], cancel_within_
         *_jobs(ledger, book),
         *_results(ledger, by_id),
         *_accepted_attempts(ledger, by_id, stays),
+        *_bytes(ledger),
         *_leases(ledger.runs),
         *_cancels(by_id, book.cancels, stays, cancel_within_s),
     ]
@@ -121,6 +139,19 @@ def _accepted_attempts(ledger: Ledger, by_id: Mapping[str, Mapping[str, Any]], s
         owner = by_id.get(record["_id"])
         if owner is not None and json.loads(record["record"])["attempt"] != owner["status"]["attempt"]:
             yield f"{record['_id']} has the record of another attempt than its last"
+
+
+def _bytes(ledger: Ledger) -> Iterable[str]:
+    """What an artifact names is there, and what is there is named or known to be garbage."""
+    by_sha256 = {blob["_id"]: blob for blob in ledger.blobs}
+    files = set(ledger.files)
+    for artifact in ledger.artifacts:
+        blob = by_sha256.get(artifact["sha256"])
+        if blob is None or blob["file_id"] not in files:
+            yield f"{artifact['_id']}: the bytes are not there"
+    named = {blob["file_id"] for blob in ledger.blobs} | {note["_id"] for note in ledger.garbage}
+    for file_id in sorted(files - named):
+        yield f"file {file_id} is nobody's, and no sweep will find it"
 
 
 def _leases(runs: Iterable[Mapping[str, Any]]) -> Iterable[str]:

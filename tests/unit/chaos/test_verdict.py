@@ -42,6 +42,10 @@ GOOD = Ledger(
     records=[record()],
     ranked=[{"_id": RUN, "ranked": 1}],
     attempts=[{"_id": f"{RUN}:1"}],
+    artifacts=[{"_id": f"{RUN}:1:log", "sha256": "abc"}],
+    blobs=[{"_id": "abc", "file_id": "1"}],
+    garbage=[{"_id": "2"}],
+    files=["1", "2"],
 )
 NO_RESULT = replace(GOOD, records=[], ranked=[], attempts=[])
 
@@ -93,6 +97,9 @@ def test_every_end_that_script_and_damage_allow_is_all_right(deed: str, state: s
         (replace(GOOD, ranked=[]), "is ranked 0 times"),
         (replace(GOOD, attempts=[]), "nothing is kept"),
         (replace(GOOD, records=[record(attempt=2)]), "the record of another attempt"),
+        (replace(GOOD, blobs=[], files=[]), "the bytes are not there"),
+        (replace(GOOD, files=[]), "the bytes are not there"),
+        (replace(GOOD, files=["1", "3"]), "file 3 is nobody's"),
         (replace(GOOD, runs=[run(status={"lease": {"slot": "cpu"}})]), "still has a lease"),
         (replace(GOOD, runs=[run(history=json.dumps([]))]), "by 0 accepted results"),
     ],
