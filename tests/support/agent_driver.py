@@ -1,4 +1,4 @@
-"""The agent's state machine in the hands of a test: events in, instructions out, on a clock that only the test moves."""
+"""The agent's state machine in a test's hands: events in, instructions out, on a clock that only the test moves."""
 
 from typing import TypeVar
 

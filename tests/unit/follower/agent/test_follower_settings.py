@@ -16,6 +16,13 @@ def test_everything_has_a_default_that_fits_one_machine() -> None:
     assert settings.follower_name
 
 
+def test_the_page_on_followers_lists_every_setting() -> None:
+    """One row each, under the name of its variable, and none that is not there."""
+    page = Path(__file__).parents[4] / "docs" / "followers.md"
+    rows = [line.split("`")[1] for line in page.read_text().splitlines() if line.startswith("| `INFERBENCH_")]
+    assert rows == [f"INFERBENCH_{name.upper()}" for name in FollowerSettings.model_fields]
+
+
 def test_all_agents_of_a_machine_lock_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever they run as, and whatever stack gave them a temporary directory of its own; unless it is set."""
     monkeypatch.setenv("INFERBENCH_SLOT_LOCK_DIR", "locks")
