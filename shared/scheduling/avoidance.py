@@ -29,8 +29,13 @@ class Avoidance:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._elsewhere: dict[tuple[tuple[str, ...], Needs], list[str]] = {}
+        self._able: dict[Needs, list[str]] = {}
         self._groups = list(self._grouped())
+        self._left: dict[str, list[NDArray[np.int64]]] = {}
+        for alike in self._groups:
+            if next(self._others(alike.avoid, alike.needs), None) is not None:
+                for follower in alike.avoid:
+                    self._left.setdefault(follower, []).append(alike.rows)
 
     def _grouped(self) -> Iterator[_Alike]:
         backlog, rows = self._snapshot.backlog, self._snapshot.backlog.rows()
@@ -39,20 +44,15 @@ class Avoidance:
         found = np.flatnonzero(in_force)
         if not len(found):
             return
-        pairs = np.stack([rows.avoid[found], rows.needs[found]], axis=1)
-        alike, group_of = np.unique(pairs, axis=0, return_inverse=True)
-        for group, (avoid, needs) in enumerate(alike):
-            yield _Alike(
-                backlog.avoids.things[int(avoid)],
-                backlog.needs.things[int(needs)],
-                found[group_of.reshape(-1) == group],
-            )
+        pairs = rows.avoid[found] * len(backlog.needs.things) + rows.needs[found]
+        order = np.argsort(pairs, kind="stable")
+        for group in np.split(found[order], np.flatnonzero(np.diff(pairs[order])) + 1):
+            avoid, needs = rows.avoid[group[0]], rows.needs[group[0]]
+            yield _Alike(backlog.avoids.things[int(avoid)], backlog.needs.things[int(needs)], group)
 
     def left_by(self, follower: str) -> NDArray[np.int64]:
         """Rows of the runs that the follower does not get now."""
-        left = [
-            alike.rows for alike in self._groups if follower in alike.avoid and self._others(alike.avoid, alike.needs)
-        ]
+        left = self._left.get(follower)
         return np.concatenate(left) if left else np.zeros(0, np.int64)
 
     def leaves(self, follower: str, run: Queued) -> bool:
@@ -63,7 +63,7 @@ class Avoidance:
         """The followers that get the run before those that failed it; none where any may have it."""
         if not run.avoid or not -LONGEST_WAIT_S <= self._snapshot.now_s - run.not_before_s < AVOID_S:
             return []
-        return self._others(run.avoid, run.needs)
+        return list(self._others(run.avoid, run.needs))
 
     def bound_astray(self) -> list[Queued]:
         """Runs that wait for a slot of a follower that leaves them to others."""
@@ -78,13 +78,9 @@ class Avoidance:
         more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
         return f"{', '.join(run.avoid)} failed it; {', '.join(others[:MOST_NAMED])}{more} first"
 
-    def _others(self, avoid: tuple[str, ...], needs: Needs) -> list[str]:
-        known = self._elsewhere.get((avoid, needs))
-        if known is None:
-            able = {
-                slot.key.follower
-                for slot in self._snapshot.slots
-                if slot.accepts and slot.key.follower not in avoid and self._snapshot.fits(needs, slot)
-            }
-            known = self._elsewhere[avoid, needs] = sorted(able)
-        return known
+    def _others(self, avoid: tuple[str, ...], needs: Needs) -> Iterator[str]:
+        able = self._able.get(needs)
+        if able is None:
+            fits = (slot for slot in self._snapshot.slots if slot.accepts and self._snapshot.fits(needs, slot))
+            able = self._able[needs] = sorted({slot.key.follower for slot in fits})
+        return (follower for follower in able if follower not in avoid)
