@@ -284,3 +284,36 @@ async def test_the_schema_served_accepts_the_job_that_the_leader_accepts(api: Ap
     jsonschema.validate({"name": "a", "model": {"name": "m"}, "workload": {"pattern": "closed"}}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"nmae": "a"}, schema)
+
+
+URGENT = TINY_JOB + "priority: urgent\n"
+
+
+async def test_an_urgent_job_is_for_administrators(api: Api) -> None:
+    """A submitter is told who may, what else to use, and where the file says it; nothing is stored."""
+    answer = await api.submit(URGENT)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (403, "forbidden")
+    assert "only a token of role admin may submit with priority urgent: use high, or ask" in problem["detail"]
+    (place,) = problem["problems"]
+    assert (place["path"], place["line"], place["found"], place["allowed"]) == (
+        "priority", 7, "urgent", "low, normal, high",
+    )  # fmt: skip
+    assert await stored_jobs(api) == 0
+    async with api.client(Role.ADMIN) as client:
+        accepted = await client.post("/api/v1/jobs", content=URGENT.encode(), headers=YAML)
+    assert (accepted.status_code, accepted.json()["priority"]) == (201, "urgent")
+
+
+@pytest.mark.parametrize("path", ["validate", "plan"])
+async def test_anybody_may_see_what_an_urgent_job_would_do(api: Api, path: str) -> None:
+    """Looking puts nothing before anybody else's work."""
+    async with api.client(Role.SUBMITTER) as client:
+        answer = await client.post(f"/api/v1/jobs/{path}", content=URGENT.encode(), headers=YAML)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("priority", ["low", "normal", "high"])
+async def test_every_submitter_may_use_the_other_priorities(api: Api, priority: str) -> None:
+    """As ever."""
+    assert (await api.submit(TINY_JOB + f"priority: {priority}\n")).status_code == 201

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.api_client import TINY_JOB, Api, running_api
+from support.api_client import TINY_JOB, YAML, Api, running_api
 from support.stored_records import record
 
 from leader.auth.roles import Role
@@ -110,3 +110,49 @@ async def test_records_come_in_pages(api: Api) -> None:
     rest = await read(api, f"/api/v1/records?limit=2&cursor={first['next_cursor']}")
     assert [item["run_id"] for item in rest["items"]] == runs[:1]
     assert rest["next_cursor"] is None
+
+
+async def test_a_reused_number_always_shows_where_it_was_measured(api: Api) -> None:
+    """The run, its only event, its record: each names the origin; the leaderboard has the measurement once."""
+    origin = await measured(api, p99_ms=12.5)
+    submitted = (await api.submit(TINY_JOB + "reuse: if-equal\n")).json()
+    (run,) = submitted["runs"]
+    assert (submitted["state"], run["attempt"], run["fence"], run["follower"]) == ("succeeded", 0, 0, None)
+    assert (run["reused_from"]["run_id"], run["reused_from"]["follower"]) == (origin, "f1")
+    shown = await read(api, f"/api/v1/runs/{run['id']}/record")
+    assert (shown["run_id"], shown["record"]["run_id"]) == (run["id"], origin)
+    assert shown["reused_from"] == run["reused_from"] == (await read(api, f"/api/v1/runs/{run['id']}"))["reused_from"]
+    assert run["links"]["origin"] == f"/api/v1/runs/{origin}"
+    async with api.client(Role.VIEWER) as client:
+        events = (await client.get(f"/api/v1/runs/{run['id']}/events")).text
+        samples = await client.get(f"/api/v1/runs/{run['id']}/samples")
+    assert events.count("event: ") == 1
+    assert f"reused from run {origin}, measured" in events
+    assert (samples.status_code, origin in samples.json()["detail"]) == (404, True)
+    (group,) = (await read(api, "/api/v1/leaderboard"))["groups"]
+    assert (group["record_count"], len(group["rows"])) == (1, 1)
+
+
+async def test_a_plan_tells_what_was_measured_and_when_it_would_start(api: Api) -> None:
+    """A viewer may ask; the second repeat is of another seed, so only it would be run."""
+    origin = await measured(api, p99_ms=12.5)
+    async with api.client(Role.VIEWER) as client:
+        text = TINY_JOB + "reuse: if-equal\nrepeats: 2\n"
+        answer = await client.post("/api/v1/jobs/plan", content=text.encode(), headers=YAML)
+    plan = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert [(run["equal_count"], run["equal_runs"]) for run in plan["runs"]] == [(1, [origin]), (0, [])]
+    assert plan["runs"][0]["reused_from"]["run_id"] == origin
+    assert plan["runs"][1]["reused_from"] is None
+    assert plan["predicted_s"] == plan["runs"][1]["predicted_s"]
+    assert plan["starts_in"]["p50_s"] == 0
+    assert plan["ends_in"]["p90_s"] >= plan["ends_in"]["p50_s"] > 0
+    assert "slots can run them" in plan["forecast"]
+
+
+async def test_an_unknown_reuse_is_refused_with_its_place(api: Api) -> None:
+    """With what would be right."""
+    answer = await api.submit(TINY_JOB + "reuse: always\n")
+    (problem,) = answer.json()["problems"]
+    assert (answer.status_code, problem["path"], problem["line"]) == (422, "reuse", 7)
+    assert "if-equal" in problem["allowed"]
