@@ -64,6 +64,35 @@ async def test_registering_tells_how_to_behave(api: Api) -> None:
     assert [(item["name"], item["alive"]) for item in listed] == [("f1", True), ("f2", True)]
 
 
+async def test_a_name_in_use_is_refused_until_its_agent_says_good_bye(api: Api) -> None:
+    """409, with where the other agent is; people see that it has stopped, and the name is free."""
+    first, second = (
+        follower_registration("f2", f"i-{home}").model_copy(update={"home": home}).model_dump(mode="json")
+        for home in ("a", "b")
+    )
+    async with api.client(Role.FOLLOWER) as client:
+        assert (await client.post("/api/v1/followers", json=first)).status_code == 200
+        refused = await client.post("/api/v1/followers", json=second)
+        assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+        assert "on host 'f2'" in refused.json()["detail"]
+        leaving = {"incarnation": "i-a", "utc_now": datetime.now(UTC).isoformat(), "leaving": True}
+        assert (await client.post("/api/v1/followers/f2/heartbeat", json=leaving)).status_code == 204
+    async with api.client(Role.VIEWER) as client:
+        listed = (await client.get("/api/v1/followers")).json()["items"]
+    (view,) = [item for item in listed if item["name"] == "f2"]
+    assert (view["alive"], view["stopped"]) == (False, True)
+    assert abs(view["clock_offset_s"]) < 5
+    async with api.client(Role.FOLLOWER) as client:
+        assert (await client.post("/api/v1/followers", json=second)).status_code == 200
+
+
+@pytest.mark.parametrize("told", ["2026-01-01T00:00:00", "yesterday", 10**30])
+async def test_a_time_without_a_zone_is_no_time(follower: httpx.AsyncClient, told: object) -> None:
+    """It could not be compared; what is no time is not taken for one."""
+    answer = await follower.post("heartbeat", json=HEARD | {"utc_now": told})
+    assert answer.status_code == 422
+
+
 @pytest.mark.parametrize("name", ["", "../f", "F1", "a b", "$ne"])
 async def test_a_followers_name_is_a_name(api: Api, name: str) -> None:
     """It stands in paths and in a queue's name."""

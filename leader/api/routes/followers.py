@@ -44,9 +44,9 @@ async def list_followers(desk: DeskParts) -> Page[FollowerView]:
     return Page(items=await desk.followers.list())
 
 
-@router.post("", name="registerFollower")
+@router.post("", name="registerFollower", responses={409: {}})
 async def register_follower(desk: DeskParts, caller: Caller, registration: NamedRegistration) -> RegistrationAnswer:
-    """Announce a follower. A new incarnation voids the leases of the older one."""
+    """Announce a follower. A new incarnation voids the older one's leases. 409: the name is another live agent's."""
     require_own(caller, registration.name)
     return await desk.followers.register(registration)
 
@@ -65,7 +65,7 @@ async def uncordon_follower(desk: DeskParts, name: NamePath) -> FollowerView:
 
 @router.post("/{name}/heartbeat", name="heartbeatFollower", status_code=204, responses={409: {}})
 async def heartbeat_follower(desk: DeskParts, name: OwnName, beat: Heartbeat) -> None:
-    """The follower is alive."""
+    """The follower is alive, or says good-bye. 409: another incarnation goes by its name."""
     await desk.followers.heartbeat(name, beat)
 
 
