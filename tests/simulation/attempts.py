@@ -38,7 +38,7 @@ class Script:
     @classmethod
     def drawn(cls, rng: Random) -> "Script":
         (kind,) = rng.choices(list(KINDS), list(KINDS.values()))
-        return cls(kind, rng.uniform(1.0, 12.0))
+        return cls(kind, rng.uniform(0.5, 9.0))
 
     def outcome(self, assignment: Assignment, follower: str, slot: str) -> Success | Failure | None:
         """What the attempt leaves; None where it leaves nothing."""
@@ -61,7 +61,7 @@ STAMP: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @dataclass
 class AttemptProcess:
-    """A process on a device. ``dying``: it was told to."""
+    """A process on a device. ``dying``: it was told to. ``delayed_s``: by its machine, which stood still."""
 
     host: str
     slot: str
@@ -71,6 +71,7 @@ class AttemptProcess:
     script: Script
     started_s: float
     dying: bool = False
+    delayed_s: float = 0.0
     ended_s: float | None = None
 
     def __str__(self) -> str:

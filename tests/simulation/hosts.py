@@ -66,6 +66,7 @@ class Host:
         self.clock = VirtualClock(around.loop)
         self.kill_takes_s = 0.05
         self.held_up_until_s = 0.0
+        self.lost_s = 0.0
         self.agent: SimulatedAgent | None = None
         self.processes: dict[AttemptKey, AttemptProcess] = {}
         self.disk = Disk()
@@ -75,7 +76,7 @@ class Host:
 
     @property
     def now_ns(self) -> int:
-        return round(self.around.loop.time() * 1e9)
+        return round((self.around.loop.time() - self.lost_s) * 1e9)
 
     @property
     def is_held_up(self) -> bool:
@@ -126,6 +127,13 @@ class Host:
         """The agent does nothing meanwhile; its attempts go on."""
         self.held_up_until_s = max(self.held_up_until_s, self.around.loop.time() + seconds)
         self.around.loop.later(seconds, self._go_on)
+
+    def pause(self, seconds: float) -> None:
+        """The whole machine stands still, with its attempts and its clocks, and does not notice."""
+        self.hold_up(seconds)
+        self.lost_s += seconds
+        for process in self.processes.values():
+            process.delayed_s += seconds
 
     def _go_on(self) -> None:
         if self.agent is not None and not self.is_held_up:
@@ -180,6 +188,10 @@ class Host:
     def _act(self, process: AttemptProcess) -> None:
         """What the script ends with, unless something else has ended it before."""
         if process.ended_s is not None:
+            return
+        if process.delayed_s:
+            delay_s, process.delayed_s = process.delayed_s, 0.0
+            self.around.loop.later(delay_s, self._act, process)
             return
         if process.script.kind == "poison" and not process.dying:
             self.around.tell(self.name, f"attempt {process} kills its follower")

@@ -52,6 +52,10 @@ class Inspector:
         self._held_up_s[host] = max(self._held_up_s[host], until_s)
         self.disturb(host, until_s)
 
+    def was_held_up(self, host: str, since_s: float) -> bool:
+        """Whether its agent has not been run for a while, at some time since then."""
+        return self._held_up_s[host] >= since_s
+
     # ------------------------------------------------------------------------------------------- documents
 
     def changed(self, name: str, before: Document | None, after: Document | None) -> None:
@@ -67,7 +71,7 @@ class Inspector:
         if after is None:
             self.broken("I1", f"run {before and before['_id']} was deleted")
         elif before is None:
-            if after["status"]["state"] != _QUEUED:
+            if after["status"]["state"] != _QUEUED and "reused_from" not in after:
                 self.broken("I1", f"run {after['_id']} was stored as {after['status']['state']}")
         elif before["status"] != after["status"] or before["history"] != after["history"]:
             self._moved(after["_id"], before["status"], after["status"], after)
@@ -99,7 +103,7 @@ class Inspector:
         if after["fence"] != before["fence"] + 1:
             self.broken("fences", f"claimed under an old fence: {said}")
         for process in self._alive[run_id]:
-            if self._held_up_s[process.host] < process.started_s:
+            if not self.was_held_up(process.host, process.started_s):
                 self.broken("I3", f"claimed while attempt {process} still runs: {said}")
 
     def _measured(self, run_id: str, before: Mapping[str, Any], after: Mapping[str, Any], said: str) -> None:

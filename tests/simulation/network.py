@@ -40,7 +40,11 @@ class Weather:
 
 @dataclass
 class Network:
-    """Carries requests. ``unexpected``: what leaders raised that is no answer. ``disturbed``: who was, and when."""
+    """Carries requests.
+
+    ``unexpected``: what leaders raised that is no answer. ``disturbed``: who was, and when. ``heard``: who got which
+    answer to what.
+    """
 
     loop: VirtualLoop
     rng: Random
@@ -49,6 +53,7 @@ class Network:
     weather: Weather = field(default_factory=Weather)
     unexpected: list[str] = field(default_factory=list)
     disturbed: Callable[[str], None] = lambda _caller: None
+    heard: Callable[[str, str, Outcome], None] = lambda _caller, _name, _outcome: None
     _cut: dict[tuple[str, str, Way], float] = field(default_factory=dict)
 
     def cut(self, caller: str, leader: str, way: Way, seconds: float) -> None:
@@ -161,6 +166,7 @@ class Exchange:
         self.ended = True
         self.timer.cancel()
         self.network.tell(self.caller, f"{self.name} at {self.leader.name} -> {told(outcome)}")
+        self.network.heard(self.caller, self.name, outcome)
         self.done(outcome)
 
 
