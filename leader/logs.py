@@ -46,5 +46,6 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def _rendering() -> list[Processor]:
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if sys.stderr.isatty():
-        return [remove_meta, structlog.dev.ConsoleRenderer()]
+        plain = structlog.dev.plain_traceback  # the other kind shows every local, secrets too, and takes seconds
+        return [remove_meta, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     return [remove_meta, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -56,3 +56,24 @@ def test_tokens_and_passwords_never_reach_a_log(capsys: pytest.CaptureFixture[st
     assert token not in shown
     assert "hunter2" not in shown
     assert "redis://***@127.0.0.1/0" in shown
+
+
+def test_a_fault_shown_at_a_terminal_tells_where_and_no_values(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values of variables may be secrets, and there may be many."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    logs.set_up()
+    monkeypatch.undo()
+
+    def fail(password: str) -> None:
+        raise ValueError(f"{len(password)} letters")
+
+    try:
+        fail("hunter2")
+    except ValueError:
+        structlog.get_logger("x").exception("background.died")
+    shown = capsys.readouterr().err
+    assert "in fail" in shown
+    assert "ValueError: 7 letters" in shown
+    assert "hunter2" not in shown.replace('fail("hunter2")', "")
