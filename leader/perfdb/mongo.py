@@ -1,5 +1,6 @@
 """PerfDB in MongoDB, or in what speaks its protocol: one client, one store per kind of thing."""
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pymongo import AsyncMongoClient
@@ -81,9 +82,10 @@ class MongoPerfDB:
                 f" {schema.SCHEMA_VERSION}: start the newer version, or use another database"
             )
 
-    async def ping(self) -> None:
+    async def ping(self) -> datetime | None:
         with driver_errors("asking the database for a sign of life"):
-            await self._client.admin.command("ping")
+            told = (await self._client.admin.command("hello")).get("localTime")
+        return told.replace(tzinfo=UTC) if isinstance(told, datetime) else None
 
     async def close(self) -> None:
         await self._client.close()

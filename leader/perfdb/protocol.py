@@ -332,8 +332,8 @@ class PerfDB(Protocol):
         """Create what is missing (indexes, schema mark). Raises Unavailable, and Conflict on a newer schema."""
         ...
 
-    async def ping(self) -> None:
-        """Raises Unavailable."""
+    async def ping(self) -> datetime | None:
+        """The server's clock now, where it tells it. Raises Unavailable."""
         ...
 
     async def close(self) -> None: ...

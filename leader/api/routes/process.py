@@ -1,6 +1,7 @@
 """The process itself: alive, ready, measured, described."""
 
 import asyncio
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -10,9 +11,13 @@ from leader.api import scrape
 from leader.api.context import Leader, LeaderParts
 from leader.api.guard import GuardedRoute
 from leader.api.shapes import HealthView, ReadinessView, VersionView
+from leader.manage.cursor import OVERLAP
 from leader.metrics import CONTENT_TYPE
 from shared.errors import Unavailable
 from shared.jobs.schema import job_json_schema
+
+MOST_SKEW: Final = OVERLAP / 2
+"""Two leaders that are off by so much from the database, either way, still announce each other's work."""
 
 _PING_WITHIN_S: Final = 2.0
 _OK: Final = "ok"
@@ -29,22 +34,32 @@ async def get_health() -> HealthView:
 
 @router.get("/readyz", name="getReadiness", responses={503: {"model": ReadinessView}})
 async def get_readiness(leader: LeaderParts, response: Response) -> ReadinessView:
-    """Whether requests can be served: the database answers, the background loops live."""
+    """Whether requests can be served: the database answers and agrees on the time, the background loops live."""
     unsettled = leader.background.unsettled()
-    checks = {"database": await _database(leader)}
+    checks = await _store(leader)
     checks |= {f"loop {name}": unsettled.get(name, _OK) for name in leader.background.health}
     ready = all(state == _OK for state in checks.values())
     response.status_code = 200 if ready else 503
     return ReadinessView(status="ready" if ready else "not ready", checks=checks)
 
 
-async def _database(leader: Leader) -> str:
+async def _store(leader: Leader) -> dict[str, str]:
+    asked_at = leader.clock.utc_now()
     try:
         async with asyncio.timeout(_PING_WITHIN_S):
-            await leader.desk.perfdb.ping()
+            told_at = await leader.desk.perfdb.ping()
     except (TimeoutError, Unavailable):
-        return "does not answer"
-    return _OK
+        return {"database": "does not answer"}
+    clock = _OK if told_at is None else agreement(asked_at, told_at, leader.clock.utc_now())
+    return {"database": _OK, "clock": clock}
+
+
+def agreement(asked_at: datetime, told_at: datetime, answered_at: datetime) -> str:
+    """Whether two clocks agree, where one was read somewhere between two readings of the other; how far off if not."""
+    ahead_s = max((asked_at - told_at).total_seconds(), 0.0) - max((told_at - answered_at).total_seconds(), 0.0)
+    if abs(ahead_s) <= MOST_SKEW.total_seconds():
+        return _OK
+    return f"{abs(ahead_s):.1f} s {'ahead of' if ahead_s > 0 else 'behind'} the database's"
 
 
 @router.get("/metrics", name="getMetrics", response_class=Response)
