@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -16,7 +16,7 @@ from chaos.occupancy import Stay
 from chaos.program import Program
 from chaos.proxy import Way
 from chaos.remains import signal_marked
-from chaos.stack import ChaosStack, Follower
+from chaos.stack import ChaosStack, Follower, wait_until
 from chaos.user import User, job
 
 from follower.agent.bell import TASK
@@ -26,6 +26,7 @@ from leader.manage.policy import LeasePolicy
 
 GRACE_S: Final = LeasePolicy().grace.total_seconds()
 FOUND_WITHIN_S: Final = 4.0
+READY_WITHIN_S: Final = 20.0
 LOOK_EVERY_S: Final = 0.02
 LONGEST_DOWN_S: Final = 1.5
 RINGS: Final = 100
@@ -58,7 +59,7 @@ class Damage:
             "kill-attempt": self._kill_attempt,
             "freeze-attempt-short": lambda card: self._freeze_attempt(card, self._short_s(card)),
             "freeze-attempt-long": lambda card: self._freeze_attempt(card, self._long_s(card)),
-            "kill-leader": lambda card: self._restart(self.stack.leader, card.span),
+            "kill-leader": self._kill_leader,
             "freeze-leader-short": lambda card: self._freeze(self.stack.leader, self._short_s(card)),
             "freeze-leader-long": lambda card: self._freeze(self.stack.leader, self._long_s(card)),
             "flush-broker": lambda _: self.flush_broker(),
@@ -96,6 +97,15 @@ class Damage:
             if status not in STOPPED:
                 program.surprises.append(f"{program.name} ended with {status} when stopped: {program.last_words()}")
             program.start()
+        return True
+
+    def _kill_leader(self, card: Injection) -> bool:
+        """Every second time it may be killed again before it is ready."""
+        with self.stack.leader.guard:
+            self._restart(self.stack.leader, card.span)
+            if card.pick < 0.5:
+                with suppress(TimeoutError):
+                    wait_until(self.stack.leader_is_ready, "the leader is ready again", READY_WITHIN_S)
         return True
 
     def _restart(self, program: Program, span: float) -> bool:

@@ -12,7 +12,7 @@ from chaos.book import Accepted, Book, Cancel
 
 from follower.agent.boot_clock import now_ns
 
-ASK_FOR_S: Final = 60.0
+ASK_FOR_S: Final = 180.0
 PAUSE_S: Final = 0.2
 JOBS: Final = "/api/v1/jobs"
 RUNS: Final = "/api/v1/runs"
@@ -99,7 +99,7 @@ class User:
         """The first answer that is not "try again", however long the leader is away.
 
         Raises:
-            TimeoutError: there was none for a minute.
+            TimeoutError: there was none for three minutes.
         """
         deadline = time.monotonic() + ASK_FOR_S
         while True:
