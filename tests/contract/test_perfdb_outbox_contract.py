@@ -1,5 +1,7 @@
 """What announcing needs of PerfDB, on every server that this runs on."""
 
+from datetime import UTC, datetime, timedelta
+
 from support.stored_runs import T0, claimed, job, job_id, run
 
 from leader.perfdb.entities import AcceptedJob
@@ -31,3 +33,9 @@ async def test_of_a_job_all_runs_are_counted_and_the_queued_ones_told(db: MongoP
     of_all = {one.id: one for one in await db.runs.waiting(limit=10)}
     assert waiting == [of_all[run(1, 0).id], of_all[run(1, 2).id]]
     assert await db.runs.waiting_of(job_id(9)) == (0, [])
+
+
+async def test_the_servers_clock_is_aware_and_right_where_it_is_told(db: MongoPerfDB) -> None:
+    """These servers share the machine's clock."""
+    told = await db.ping()
+    assert told is None or abs(told - datetime.now(UTC)) < timedelta(seconds=1)
