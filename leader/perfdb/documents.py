@@ -12,6 +12,7 @@ Rules, each learnt from a server that this runs on:
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -303,9 +304,15 @@ def follower_to_document(follower: Follower) -> Document:
     }
 
 
+@lru_cache(maxsize=1024)
+def _registration(text: str) -> Registration:
+    """Every claim and heartbeat reads it, and it seldom changes."""
+    return Registration.model_validate_json(text)
+
+
 def follower_from_document(document: Document) -> Follower:
     return Follower(
-        registration=Registration.model_validate_json(document["registration"]),
+        registration=_registration(document["registration"]),
         last_seen_at=from_us(document["last_seen_at_us"]),
         busy_slots=tuple(json.loads(document["busy_slots"])),
         cordoned=bool(document.get("cordoned", 0)),  # absent before there were any, as what follows
