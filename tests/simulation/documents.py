@@ -12,6 +12,7 @@ Document = dict[str, Any]
 Predicate = Callable[[Document], bool]
 
 _MISSING: Final = object()
+_STATUS_DEPTH: Final = 2
 
 
 class NotUnderstood(Exception):
@@ -72,8 +73,12 @@ def _test(path: str, wanted: Any) -> Predicate:
         return _all([_compared(path, name, operand) for name, operand in wanted.items()])
     if wanted is None:
         return lambda document: found_at(document, path) in (None, _MISSING)
-    if "." not in path:
+    names = _names(path)
+    if len(names) == 1:
         return lambda document: bool(document.get(path, _MISSING) == wanted)
+    if len(names) == _STATUS_DEPTH:  # the most frequent question of all: the state in a run's status
+        outer, inner = names
+        return lambda document: type(found := document.get(outer)) is dict and bool(found.get(inner) == wanted)
     return lambda document: bool(found_at(document, path) == wanted)
 
 
@@ -104,6 +109,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "$ne": lambda value, operand: not _is(value, operand),
     "$in": lambda value, operands: any(_is(value, operand) for operand in operands),
     "$nin": lambda value, operands: not any(_is(value, operand) for operand in operands),
+    "$size": lambda value, count: isinstance(value, list) and len(value) == count,
     "$exists": lambda value, wanted: (value is not _MISSING) == bool(wanted),
     "$lt": _ordered(lambda value, operand: value < operand),
     "$lte": _ordered(lambda value, operand: value <= operand),
@@ -124,6 +130,8 @@ def _rank(value: Any) -> int:
 
 def order_of(value: Any) -> tuple[int, Any]:
     """A key to sort by."""
+    if type(value) is str:
+        return (2, value)
     rank = _rank(value)
     return (rank, value if rank in (1, 2, 4) else 0)
 
@@ -136,6 +144,8 @@ def is_up(direction: int) -> bool:
 def ordered(documents: Sequence[Document], sort: Mapping[str, int]) -> list[Document]:
     """Sorted by several fields, the first one counting most."""
     found = list(documents)
+    if len(found) < 2:  # noqa: PLR2004 - one is in order
+        return found
     for path, direction in reversed(list(sort.items())):
         found.sort(key=lambda document: order_of(found_at(document, path)), reverse=not is_up(direction))
     return found
@@ -198,12 +208,12 @@ def fresh(where: Mapping[str, Any], update: Mapping[str, Any]) -> Document:
 def piped(documents: Sequence[Document], pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
     """What an aggregation answers, copied."""
     found = list(documents)
-    for stage in pipeline:
+    for stage in pipeline if found else ():
         ((name, operand),) = stage.items()
         if name not in _STAGES:
             raise NotUnderstood(f"stage {name!r}")
         found = _STAGES[name](found, operand)
-    return [copied(document) for document in found]
+    return found if pipeline and "$project" in pipeline[-1] else [copied(document) for document in found]
 
 
 def _match(documents: list[Document], where: Mapping[str, Any]) -> list[Document]:
@@ -216,7 +226,7 @@ def _project(documents: list[Document], fields: Mapping[str, Any]) -> list[Docum
             raise NotUnderstood(f"projection of {name!r} to {path!r}")
     paths = {name: path[1:] if isinstance(path, str) else name for name, path in {"_id": "$_id", **fields}.items()}
     return [
-        {name: value for name, path in paths.items() if (value := found_at(document, path)) is not _MISSING}
+        {name: copied(value) for name, path in paths.items() if (value := found_at(document, path)) is not _MISSING}
         for document in documents
     ]
 

@@ -16,7 +16,7 @@ from follower.agent.events import AttemptKey, Event
 from follower.agent.leader import LeaderClient
 from follower.attempt.order import AttemptDir
 from shared.jobs.lifecycle import Cause
-from shared.wire.assignment import Assignment, Failure, ProgressEvent
+from shared.wire.assignment import Assignment, Failure, ProgressEvent, Success
 from shared.wire.identity import Registration
 from simulation.agents import SimulatedAgent
 from simulation.attempts import STAMP, STEPS, AttemptProcess, Script
@@ -44,7 +44,7 @@ class Witness(Protocol):
 
 @dataclass
 class Around:
-    """What is around a host."""
+    """What is around a host. ``with_samples``: attempts leave files of samples, too."""
 
     loop: VirtualLoop
     rng: Random
@@ -54,6 +54,7 @@ class Around:
     script_of: Callable[[Assignment], Script]
     tell: Callable[[str, str], None]
     faults: Counter[str]
+    with_samples: bool = False
 
 
 class Host:
@@ -198,6 +199,8 @@ class Host:
             self.kill_agent(BACK_S)
             return
         outcome = None if process.dying else process.script.outcome(process.assignment, self.name, process.slot)
+        if isinstance(outcome, Success) and self.around.with_samples:
+            self.directory(process.key).samples.write_bytes(b"samples")
         if outcome is not None:
             self.directory(process.key).outcome.write_bytes(outcome.model_dump_json().encode())
         self._end(process)

@@ -61,6 +61,11 @@ class SimulatedLeader:
         self._bell = bell or (lambda _program: SilentBell())
         self._numbers = itertools.count(1)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it answers, and at once."""
+        return self.desk is not None and self.program is not None and not self.program.is_held_up
+
     def start(self) -> None:
         """Start a process, which repairs what it finds and then answers. One that lives already goes on."""
         if self.program is not None and self.program.alive:

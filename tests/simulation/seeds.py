@@ -19,7 +19,7 @@ from simulation.world import Size, World, drawn_secrets
 
 CALM_S: Final = 1.0
 """At the beginning, so that everybody is registered."""
-STORM_S: Final = 60.0
+STORM_S: Final = 40.0
 SETTLE_WITHIN_S: Final = 900.0
 MOST_RUNS: Final = 6
 HOUR: Final = timedelta(hours=1)
@@ -127,7 +127,7 @@ def store_faults(rng: Random) -> FaultPlan:
     """Some kinds of mishap between leaders and the store, each rare."""
     failing = rng.choice((0.0, 0.005, 0.02))
     crashing = rng.choice((0.0, 0.002, 0.006))
-    reading = rng.choice((0.0, 0.002, 0.005))
+    reading = rng.choice((0.0, 0.005, 0.015))
 
     def plan(operation: Operation) -> Fault:
         drawn = rng.random()
@@ -148,7 +148,7 @@ Incident = Callable[[], None]
 def incidents(world: World) -> list[tuple[float, Incident]]:
     """What happens to whom, and when."""
     rng = world.rng
-    times = sorted(rng.uniform(CALM_S, CALM_S + STORM_S) for _ in range(rng.randint(5, 12)))
+    times = sorted(rng.uniform(CALM_S, CALM_S + STORM_S) for _ in range(rng.randint(5, 10)))
     return [(at_s, _incident(world)) for at_s in times]
 
 

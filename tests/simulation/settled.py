@@ -7,7 +7,7 @@ from typing import Final
 
 from leader.perfdb import documents, schema
 from leader.perfdb.entities import Run
-from shared.jobs.lifecycle import LOSSES, TERMINAL, RunState
+from shared.jobs.lifecycle import LOSSES, TERMINAL, Cause, RunState
 from simulation.documents import Document
 from simulation.hosts import Host
 from simulation.inspector import Inspector
@@ -41,7 +41,7 @@ def unsettled(store: MemoryStore, hosts: Sequence[Host], leaders: Sequence[Simul
     for host in hosts:
         if host.agent is None or host.processes or host.orders or host.agent.state.attempts:
             return f"{host.name} is busy: {[str(one) for one in host.processes.values()]} {sorted(host.orders)}"
-    return next((f"{leader.name} is down" for leader in leaders if leader.desk is None), "")
+    return next((f"{leader.name} is down or held up" for leader in leaders if not leader.is_at_work), "")
 
 
 def check(store: MemoryStore, hosts: Sequence[Host], leaders: Sequence[SimulatedLeader], inspector: Inspector) -> None:
@@ -98,7 +98,7 @@ def _evidence(run: Run, store: MemoryStore) -> Iterator[tuple[str, str]]:
     """The record is of the accepted attempt, and of no other; evidence is only of attempts that were given."""
     records = store.table(schema.RECORDS).documents
     has_record = run.id in records
-    if has_record != run.status.state.has_record:
+    if has_record != (run.status.state.has_record and run.reused_from is None):
         yield "I2", f"run {run.id} is {run.status.state}, and {'has a' if has_record else 'has no'} record"
     elif has_record:
         attempt = json.loads(records[run.id]["record"])["attempt"]
@@ -117,7 +117,7 @@ def _named(document: Document) -> str:
 def _fate(run: Run, inspector: Inspector) -> Iterator[tuple[str, str]]:
     """The end fits what the attempts did, and what infrastructure did to them."""
     status = run.status
-    if status.state is RunState.CANCELLED:
+    if status.state is RunState.CANCELLED or status.cause is Cause.DEADLINE_PASSED or run.reused_from is not None:
         return
     last = inspector.ended.get((run.id, status.attempt))
     kind = next((process.script.kind for (run_id, _), process in inspector.ended.items() if run_id == run.id), None)

@@ -241,6 +241,10 @@ class Program:
         for task in self._tasks:
             task.cancel()
 
+    @property
+    def is_held_up(self) -> bool:
+        return self._loop.time() < self.held_up_until_s
+
     def hold_up(self, seconds: float) -> None:
         """Its callbacks come that much later, as if the machine had not run it."""
         self.held_up_until_s = max(self.held_up_until_s, self._loop.time() + seconds)

@@ -21,6 +21,7 @@ from simulation.clients import Client, Plan
 from simulation.faults import Choke, Fault, FaultPlan, Operation, no_faults
 from simulation.hosts import Around, Host
 from simulation.inspector import Inspector
+from simulation.laws import Laws
 from simulation.leaders import Shared, SimulatedLeader
 from simulation.network import Network, Weather
 from simulation.virtual_loop import Program, VirtualLoop
@@ -90,7 +91,9 @@ class World:
         )
         self.hosts = [Host(f"f{number}", around, slots) for number, slots in enumerate(size.slots, 1)]
         self.shared.choke.tell = self._store_told
+        self.shared.choke.reads_at_once = self._reads_at_once
         self.shared.choke.on_crash = self._crashed
+        self.laws = Laws(self)
 
     def tell(self, who: str, what: str) -> None:
         """An event."""
@@ -175,11 +178,11 @@ class World:
         return self.scripts.setdefault(assignment.run_id, Script.drawn(self.rng))
 
     def _store_latency_s(self, operation: Operation) -> float:
-        """Reads are often at once: others have their turn between them often enough, and it saves much time."""
-        drawn = self.rng.random()
-        if operation.number == 0 and drawn < READ_AT_ONCE:
-            return 0.0
-        return 0.0002 + 0.002 * drawn
+        del operation
+        return 0.0002 + 0.002 * self.rng.random()
+
+    def _reads_at_once(self) -> bool:
+        return self.rng.random() < READ_AT_ONCE
 
     def _store_told(self, operation: Operation, fault: Fault) -> None:
         if fault.kind != "none" or fault.delay_s:
