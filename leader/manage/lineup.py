@@ -17,6 +17,7 @@ from leader.manage.story import claimed_at
 from leader.perfdb.entities import Follower, Run, WaitingRun
 from leader.perfdb.protocol import RunStore
 from shared.clock import Clock
+from shared.jobs import ids
 from shared.jobs.lifecycle import RunState
 from shared.scheduling.backlog import Backlog, Queued, SlotKey
 from shared.scheduling.binding import Binding
@@ -117,6 +118,13 @@ class Lineup:
         for run in news:
             self.put_back((queued_of(run, self._ledger.learnt), run.fence))
         return len(news)
+
+    def known_of(self, job_id: str, run_count: int) -> list[Queued] | None:
+        """Those that wait of a job whose first runs all wait or run here; None where some are not known here."""
+        run_ids = [ids.run_id(job_id, index) for index in range(run_count)]
+        if not all(run_id in self.backlog or run_id in self._live for run_id in run_ids):
+            return None
+        return [self.backlog[run_id] for run_id in run_ids if run_id in self.backlog]
 
     def queued_by(self, team: str) -> int:
         """How many runs of the team wait."""

@@ -18,7 +18,7 @@ from leader.manage.lineup import Lineup
 from leader.manage.policy import LeasePolicy
 from leader.manage.roster import Roster
 from leader.manage.views import is_alive
-from leader.perfdb.entities import AcceptedJob, Job, WaitingRun
+from leader.perfdb.entities import AcceptedJob, Job
 from leader.perfdb.protocol import JobStore, RunStore
 from shared.clock import Clock
 from shared.scheduling.needs import Needs
@@ -69,7 +69,7 @@ class Outbox:
         accepted = await self._accepted()
         self._next_round_ns = began_ns + REST * (self._clock.monotonic_ns() - began_ns)
         looked = [await self._look(job) for job in self._cursor.due(accepted)]
-        await self._ring(run.needs for look in looked if look.is_news for run in look.waiting)
+        await self._ring(needs for look in looked if look.is_news for needs in look.needs)
         for look in looked:
             (self._cursor.announced if look.is_complete else self._cursor.came_short)(look.job)
         self._cursor.end_round(began_at)
@@ -89,11 +89,14 @@ class Outbox:
         return found
 
     async def _look(self, job: AcceptedJob) -> "_Look":
-        """What waits of the job, which from now on waits in our line-up, too."""
+        """What waits of the job, which from now on waits in our line-up, too; what does already need not be read."""
+        known = self._lineup.known_of(job.id, job.run_count)
+        if known is not None:
+            return _Look(job, {run.needs for run in known}, is_complete=True, is_news=True)
         stored, waiting = await self._runs.waiting_of(job.id)
         joined = self._lineup.join(waiting)
         is_complete = stored >= job.run_count
-        return _Look(job, waiting, is_complete=is_complete, is_news=joined > 0 or is_complete)
+        return _Look(job, {run.needs for run in waiting}, is_complete=is_complete, is_news=joined > 0 or is_complete)
 
     async def _ring(self, wanted: Iterable[Needs]) -> None:
         """Each live follower once that could run something of what is wanted."""
@@ -111,6 +114,6 @@ class Outbox:
 @dataclass(frozen=True)
 class _Look:
     job: AcceptedJob
-    waiting: list[WaitingRun]
+    needs: set[Needs]  # of what waits
     is_complete: bool
     is_news: bool  # to this leader, or to followers

@@ -146,6 +146,19 @@ async def test_what_a_leader_accepted_and_died_before_ringing_is_announced_by_th
     assert leader.bell.rung == ["f1", "f2"]
 
 
+async def test_what_waits_here_already_is_rung_for_and_not_read_again(database: Database) -> None:
+    """A leader that starts has just read the queue; of a job of which a run has ended it cannot know all."""
+    database.stored(runs=100)
+    begun = database.stored(runs=2)
+    ended = database.runs[ids.run_id(begun.id, 0)]
+    database.runs[ended.id] = replace(ended, status=lifecycle.cancel(ended.status))
+    leader = Leader.on(database)
+    database.answering.set()
+    await leader.lineup.look_now()
+    assert await rounds(leader, database) == 2
+    assert (database.looks, leader.bell.rung) == ([begun.id], ["f1", "f2"])
+
+
 async def test_another_leaders_job_waits_here_a_round_later(database: Database) -> None:
     """Whatever the line-up's own looks do: it makes none."""
     here, there = Leader.on(database), Leader.on(database)
