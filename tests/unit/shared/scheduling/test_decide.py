@@ -44,11 +44,26 @@ def test_an_order_ranks_by_what_its_name_says(policy: SchedulingPolicy, expected
 
 
 def test_aging_lets_a_long_run_pass_in_the_end() -> None:
-    """100 s that waited 21,600 s count 100 / (1 + 3^2) = 10 s: they pass a fresh run of 11 s, and not one of 9 s."""
-    runs = [queued("eleven", 11, 21_600), queued("nine", 9, 21_600), queued("old", 100, 0)]
-    assert order_of(runs, AGED, now_s=21_600.0) == ["nine", "old", "eleven"]
-    faster = SchedulingPolicy(order="shortest-first-aged", aging=2.0)  # 100 / (1 + 6^2) = 2.7 s
-    assert order_of(runs, faster, now_s=21_600.0) == ["old", "nine", "eleven"]
+    """Three slots for 11, 9 and 100 s: the drain is 40 s. 100 s that waited 90 s count 100 / (1 + 1.5^6) = 8.1 s.
+
+    They pass a fresh run of 9 s; with a wait of 85 s they count 11.1 s, and pass neither.
+    """
+    fresh = [queued("eleven", 11, 90), queued("nine", 9, 90)]
+    assert order_of([*fresh, queued("old", 100, 0)], AGED, now_s=90.0) == ["old", "nine", "eleven"]
+    assert order_of([*fresh, queued("old", 100, 5)], AGED, now_s=90.0) == ["nine", "eleven", "old"]
+    slower = SchedulingPolicy(order="shortest-first-aged", aging=0.5)  # 100 / (1 + 0.75^6) = 85 s
+    assert order_of([*fresh, queued("old", 100, 0)], slower, now_s=90.0) == ["nine", "eleven", "old"]
+
+
+def test_a_wait_counts_by_how_long_the_queue_is() -> None:
+    """90 s are long where two slots have 59 s to do, and nothing beside 400 s that one of them still has to do."""
+    runs = [queued("nine", 9, 90), queued("old", 50, 0)]
+    idle, working = [slot("f"), slot("g")], [slot("f"), slot("g", busy=busy("b", 490.0))]
+    first = {
+        slots[1].occupant is not None: decide(snapshot(runs, slots, now_s=90.0), AGED).placements[0].run_id
+        for slots in (idle, working)
+    }
+    assert first == {False: "old", True: "nine"}
 
 
 def test_without_aging_the_order_is_shortest_first() -> None:
@@ -209,10 +224,10 @@ def test_a_claim_gets_what_the_decision_for_all_would_give_it(placement: str, or
 
 def test_a_decision_says_why() -> None:
     """Class, the team's use, rank, prediction and wait, each with its number."""
-    state = snapshot([queued("x", 100, 0)], [slot("f")], now_s=7_200.0, use={"a": TeamUse(decayed_s=7, as_of_s=7_200)})
+    state = snapshot([queued("x", 100, 0)], [slot("f")], now_s=150.0, use={"a": TeamUse(decayed_s=7, as_of_s=150)})
     (placement,) = decide(state, FAIR).placements
     assert {reason.name: reason.value for reason in placement.reasons} == {
-        "class": "normal", "team-use": 7.0, "rank": 50.0, "predicted": 100.0, "waited": 7_200.0, "eligible": 1,
+        "class": "normal", "team-use": 7.0, "rank": 50.0, "predicted": 100.0, "waited": 150.0, "eligible": 1,
     }  # fmt: skip
     assert all(reason.words for reason in placement.reasons)
 
