@@ -83,6 +83,7 @@ class Inspector:
             self.broken("I1", f"an ended run moved: {said}")
         if after["fence"] < before["fence"] or after["attempt"] < before["attempt"]:
             self.broken("fences", f"went back: {said}")
+        self._check_bounds(after, said)
         if after["state"] == before["state"]:
             return
         if after["state"] == RunState.CLAIMED.value:
@@ -91,7 +92,6 @@ class Inspector:
             self._measured(run_id, before, after, said)
         elif after["state"] == _QUEUED and after["fence"] != before["fence"] + 1:
             self.broken("fences", f"requeued under the old fence: {said}")
-        self._check_bounds(after, said)
         if after["state"] not in _LEASED and after["lease"] is not None:
             self.broken("I9", f"a lease is left: {said}")
         if _last_state(document) != after["state"] and after["state"] != RunState.RUNNING.value:
