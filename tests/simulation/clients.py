@@ -78,7 +78,7 @@ class Client:
                 self._inspector.broken("I4", f"{plan.key} with another body was answered {refused!r}")
         if plan.cancel_after_s is not None:
             await asyncio.sleep(plan.cancel_after_s)
-            await self._cancel(self.job_id)
+            await self.cancel()
         self.done = True
 
     async def _submit(self) -> str:
@@ -94,7 +94,9 @@ class Client:
         plan, given = self.plan, job_spec(self.plan.runs, as_sweep=self.plan.as_sweep)
         return lambda desk: desk.submissions.submit(given, owner="ann", idempotency_key=plan.key, body_sha256=body)
 
-    async def _cancel(self, job_id: str) -> None:
+    async def cancel(self) -> None:
+        """Of the job, which was accepted before."""
+        job_id = self.job_id or ""
         answer = await self._until_answered("cancel", lambda desk: desk.submissions.cancel_job(job_id))
         if isinstance(answer, NotFound):
             self._inspector.broken("I1", f"job {job_id} was accepted and cannot be found")

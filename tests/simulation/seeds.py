@@ -22,7 +22,7 @@ CALM_S: Final = 1.0
 STORM_S: Final = 40.0
 SETTLE_WITHIN_S: Final = 900.0
 MOST_RUNS: Final = 6
-HOUR: Final = timedelta(hours=1)
+HOUR_S: Final = 3600.0
 
 _WRITE_FAULTS: Final[tuple[FaultKind, ...]] = ("fail-before", "fail-after", "fail-late", "none")
 _CRASHES: Final[tuple[FaultKind, ...]] = ("crash-before", "crash-after", "crash-late")
@@ -218,18 +218,12 @@ def _leader_held_up(world: World, _host: Host, leader: SimulatedLeader, rng: Ran
 
 
 def _clock_step(world: World, _host: Host, leader: SimulatedLeader, rng: Random) -> Incident:
-    step = rng.choice((-HOUR, HOUR, timedelta(seconds=-20), timedelta(seconds=20)))
-
-    def incident() -> None:
-        world.faults["clock-step"] += 1
-        world.tell(leader.name, f"its wall clock is set {step} off")
-        leader.clock.wrong_by += step
-
-    return incident
+    step_s = rng.choice((-HOUR_S, HOUR_S, -20.0, 20.0))
+    return lambda: world.step_clock(leader, step_s)
 
 
 def _host_clock_step(world: World, host: Host, _leader: SimulatedLeader, rng: Random) -> Incident:
-    step = rng.choice((-HOUR, HOUR))
+    step = timedelta(seconds=rng.choice((-HOUR_S, HOUR_S)))
 
     def incident() -> None:
         world.faults["host-clock-step"] += 1

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
@@ -127,6 +128,16 @@ class World:
         self._tasks.append(self.loop.create_task(client.act()))
         return client
 
+    def cancel(self, client: Client) -> None:
+        """Somebody changes their mind."""
+        client.done = False
+
+        async def act() -> None:
+            await client.cancel()
+            client.done = True
+
+        self._tasks.append(self.loop.create_task(act()))
+
     def heal(self) -> None:
         """No more faults; what is down comes up again by itself."""
         self.tell("world", "heals")
@@ -245,6 +256,12 @@ class World:
         self.inspector.disturb(caller, self.loop.time() + seconds)
         for one in ("to", "from") if way == "both" else (way,):
             self.network.cut(caller, leader.name, one, seconds)
+
+    def step_clock(self, leader: SimulatedLeader, seconds: float) -> None:
+        """Somebody sets its wall clock."""
+        self.faults["clock-step"] += 1
+        self.tell(leader.name, f"its wall clock is set by {seconds:+.0f} s")
+        leader.clock.wrong_by += timedelta(seconds=seconds)
 
     def _disturb_all(self, seconds: float) -> None:
         for host in self.hosts:
