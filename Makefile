@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test chaos check format bench docs lock clean
+.PHONY: help setup setup-dev demo up test chaos check format bench chaos-long docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Print each figure beside its target
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+chaos-long: $(VENV)/.dev ## Two hundred thousand storms of the queue in virtual time, hours of CPU
+	@PYTHONPATH=tests $(BIN)/python -m simulation --first 5000 --seeds 200000
 
 docs: $(VENV)/.dev ## Rewrite the generated pages
 	@$(BIN)/python -m shared.jobs.reference
