@@ -75,7 +75,7 @@ class Outbox:
         self._cursor.end_round(began_at)
         announced = [look.job.id for look in looked if look.is_complete]
         if announced:
-            log.info("jobs.announced", jobs=announced)
+            log.info("jobs.announced", count=len(announced), newest=announced[-1])
         return len(announced)
 
     async def _accepted(self) -> list[AcceptedJob]:
