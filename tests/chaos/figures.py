@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
+import psutil
 import redis
 from chaos.agent import TOKEN, registration_of
 from chaos.book import Accepted
@@ -187,10 +188,14 @@ def _cancelled(site: Site, run: Accepted, phase: str) -> CancelSpan:
 
 @dataclass(frozen=True)
 class Restart:
-    """SIGKILL of the leader and an immediate start: seconds until it is ready and has answered a claim with a run."""
+    """SIGKILL of the leader and an immediate start: seconds until it is ready and has answered a claim with a run.
+
+    ``cpu_s`` is what it used of a core by then: what the restart would take on a machine that nobody else uses.
+    """
 
     ready_s: float
     claim_s: float
+    cpu_s: float
 
 
 def leader_restarts(site: Site, *, queued: int, times: int, running_s: float) -> tuple[list[Restart], list[str]]:
@@ -228,7 +233,9 @@ def _restart(site: Site, client: LeaderClient, claim: Claim) -> Restart:
         with ThreadPoolExecutor(2) as both:
             ready = both.submit(seconds_until, site.stack.leader_is_ready, killed_s)
             claimed = both.submit(seconds_until, lambda: _is_given(client, claim), killed_s)
-            return Restart(ready.result(), claimed.result())
+            ready_s, claim_s = ready.result(), claimed.result()
+        used = psutil.Process(leader.pid).cpu_times()
+        return Restart(ready_s, claim_s, used.user + used.system)
 
 
 def _is_given(client: LeaderClient, claim: Claim) -> bool:

@@ -96,7 +96,8 @@ def _restarts(place: Path) -> Iterator[Figure]:
     with site(place / "restarts", lease_s=LEASE_S) as at:
         restarts, disturbed = figures.leader_restarts(at, queued=QUEUED, times=RESTARTS, running_s=RUNNING_S)
         beside = f"{QUEUED} queued, {len(at.stack.followers)} running"
-        yield _worst(f"leader killed, ready again ({beside})", [restart.ready_s for restart in restarts], 5.0)
+        cpu = f"of a core it used {max(restart.cpu_s for restart in restarts):.2f} s at most"
+        yield _worst(f"leader killed, ready again ({beside})", [restart.ready_s for restart in restarts], 5.0, cpu)
         yield _worst(f"leader killed, a claim answered ({beside})", [restart.claim_s for restart in restarts], 5.0)
         yield Figure(
             name="attempts disturbed by it", measured=len(disturbed), unit="", high=0, detail="; ".join(disturbed)
@@ -107,8 +108,8 @@ def _restarts(place: Path) -> Iterator[Figure]:
 PARTS: Final = (_deaths, _brokers, _cancels, _restarts)
 
 
-def _worst(name: str, spans_s: list[float], high_s: float) -> Figure:
-    detail = f"p50 {percentile(spans_s, 0.5):.2f} s, n {len(spans_s)}"
+def _worst(name: str, spans_s: list[float], high_s: float, besides: str = "") -> Figure:
+    detail = f"p50 {percentile(spans_s, 0.5):.2f} s, n {len(spans_s)}" + (f"; {besides}" if besides else "")
     return Figure(name=f"{name}, max", measured=max(spans_s), unit="s", high=high_s, detail=detail)
 
 
