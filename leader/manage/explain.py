@@ -35,7 +35,8 @@ class Explainer:
         if run.status.state.is_leased:
             return under_way(view, run)
         if run.status.state.is_terminal:
-            words = ": ".join([f"it ended as {run.status.state}", *why_it_stands(run)])
+            told_last = [run.history[-1].message] if run.reused_from else why_it_stands(run)
+            words = ": ".join([f"it ended as {run.status.state}", *told_last])
             return view.model_copy(update={"why": "ended", "words": words})
         await self._lineup.look()
         if run_id not in self._lineup.backlog:  # it came through another leader, or is being claimed

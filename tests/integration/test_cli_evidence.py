@@ -21,7 +21,7 @@ from shared.jobs.spec import RunSpec
 from shared.jobs.sweep import expand
 from shared.measure.record import Record, Verdict
 from shared.measure.samples_file import Samples, write_samples
-from shared.wire.views import OriginView, RecordView, RunView
+from shared.wire.views import RecordView, RunView
 
 OTHER_JOB = "j-01jd3z8k5q2w9x7v6t4r3s2a1c"
 INVENTORY = {
@@ -79,37 +79,6 @@ def test_a_faster_run_is_called_faster(
     assert "how much whole runs differ from one another is not known" in output
     assert "warning" not in output
     assert errors == ""
-
-
-def reusing(leader: ScriptedLeader, run: str, origin: Record) -> None:
-    """A run that was not run: the leader answers with the origin's record."""
-    whose = OriginView(run_id=origin.run_id, follower=origin.follower, measured_at=origin.finished_at)
-    view = RecordView(run_id=run, record=origin, reused_from=whose)
-    leader.answers("GET", f"/api/v1/runs/{run}", one_run(run).model_copy(update={"reused_from": whose}))
-    leader.answers("GET", f"/api/v1/runs/{run}/record", view)
-
-
-def test_a_measurement_is_not_compared_with_itself(
-    leader: ScriptedLeader, inferbench: Inferbench, keep: Callable[..., Record], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Where B only reuses A's number, they would be equal whatever is true; the message names the run."""
-    reusing(leader, B, keep(raw_samples(BUSY, seed=1, run_id=A)))
-    assert inferbench("compare", A, B, "--at", "p50") == 2
-    assert f"{A} and {B} show the same measurement, run {A}, which is reused" in capsys.readouterr().err
-
-
-def test_a_reused_run_counts_once_on_its_side(
-    leader: ScriptedLeader, inferbench: Inferbench, keep: Callable[..., Record], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Two runs of a job that show one measurement are one run in a comparison, under the name of the origin."""
-    origin = keep(raw_samples(BUSY, seed=1, run_id=A))
-    keep(raw_samples(BUSY, seed=2, run_id=B))
-    for index in (1, 2):
-        reusing(leader, run_id(JOB_ID, index), origin)
-    twice = [one_run(run_id(JOB_ID, index)) for index in (1, 2)]
-    leader.answers("GET", f"/api/v1/jobs/{JOB_ID}", job_view(*twice))
-    inferbench("compare", JOB_ID, B, "--at", "p50", "-o", "json")
-    assert Compared.model_validate_json(capsys.readouterr().out).a_runs == (A,)
 
 
 def test_json_is_the_whole_comparison(

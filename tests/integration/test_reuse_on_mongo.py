@@ -62,6 +62,7 @@ async def test_an_equal_run_is_not_run_again(place: Workplace) -> None:
     assert read.runs[0].reused_from.measured_at == (await place.desk.reads.record(origin)).record.finished_at
     assert await place.kinds(read.runs[0].id) == [("0.1000000", "reused")]
     assert first.id != again.id
+    assert f"reused from run {origin}" in (await place.desk.explainer.explain(read.runs[0].id)).words
 
 
 async def test_a_reused_number_is_read_with_its_origin_and_counted_once(place: Workplace) -> None:
