@@ -33,11 +33,18 @@ class Laws:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._superseded_s: dict[tuple[str, int], float] = {}
+        self._renewed_s: dict[str, float] = {}
+        self._claimed_s: dict[str, float] = {}
+        self._incarnated_s: dict[str, float] = {}
         self._alive: list[AttemptProcess] = []
         world.shared.store.watchers.append(self._changed)
-        world.network.heard = self._heard
         for host in world.hosts:
             host.around.witness = self
+        self.listen()
+
+    def listen(self) -> None:
+        """To the world's network, which may be another one than it was."""
+        self._world.network.heard = self._heard
 
     def _broken(self, law: str, what: str) -> None:
         self._world.inspector.broken(law, what)
@@ -52,17 +59,34 @@ class Laws:
     # ------------------------------------------------------------------------------------------------ moves
 
     def _changed(self, name: str, before: Document | None, after: Document | None) -> None:
-        if name != schema.RUNS or before is None or after is None or before["status"] == after["status"]:
-            return
+        now_s = self._world.loop.time()
+        if name == schema.FOLLOWERS and after is not None:
+            if before is None or before["incarnation"] != after["incarnation"]:
+                self._incarnated_s[after["_id"]] = now_s
+        elif name == schema.RUNS and before is not None and after is not None and before["status"] != after["status"]:
+            self._moved(before, after, now_s)
+
+    def _moved(self, before: Document, after: Document, now_s: float) -> None:
         old, new = before["status"], after["status"]
         if new["state"] in _LEASED and new["lease"] is not None and old["lease"] is None:
+            self._claimed_s[after["_id"]] = now_s
             self._one_lease_per_slot(after)
         if old["fence"] == new["fence"] and new["cause"] in _AT_ONCE:
             self._broken("fences", f"run {after['_id']} became {new['state']} under the old fence")
         if old["state"] in _LEASED and (new["state"] == _QUEUED or new["state"] in _ENDED):
-            self._superseded_s[after["_id"], old["attempt"]] = self._world.loop.time()
+            self._superseded_s[after["_id"], old["attempt"]] = now_s
             if new["cause"] == Cause.LEASE_EXPIRED.value:
+                self._was_over(after["_id"])
                 self._nobody_runs_it(after["_id"], old["attempt"])
+        if new["lease"] is not None and new["lease"] != old["lease"]:
+            self._renewed_s[after["_id"]] = now_s
+
+    def _was_over(self, run_id: str) -> None:
+        """A lease stands as long as was said, and the grace, by no clock that can be set."""
+        policy = self._world.shared.policy
+        stood_s = self._world.loop.time() - self._renewed_s[run_id]
+        if stood_s < (policy.lease + policy.grace).total_seconds():
+            self._broken("I3", f"the lease of run {run_id} was taken back {stood_s:.1f} s after it was renewed")
 
     def _one_lease_per_slot(self, after: Document) -> None:
         lease = after["status"]["lease"]
@@ -119,11 +143,12 @@ class Laws:
             self._broken("I1", f"attempt {attempt} of run {run_id} was answered accepted, and its end is not stored")
 
     def _voided(self, follower: str) -> None:
-        """Whoever registered has no lease of an older life."""
+        """Whoever registered has no lease of an older life, but of a claim that was under way meanwhile."""
         known = self._world.shared.store.table(schema.FOLLOWERS).documents[follower]
         for run in self._runs().values():
             lease = run["status"]["lease"]
-            if lease and lease["follower"] == follower and lease["incarnation"] != known["incarnation"]:
+            is_older = lease and lease["follower"] == follower and lease["incarnation"] != known["incarnation"]
+            if is_older and self._claimed_s[run["_id"]] < self._incarnated_s[follower]:
                 self._broken(
                     "I9",
                     f"{follower} registered as {known['incarnation']}, and {run['_id']} is still leased"
