@@ -38,7 +38,7 @@ class Script:
     @classmethod
     def drawn(cls, rng: Random) -> "Script":
         (kind,) = rng.choices(list(KINDS), list(KINDS.values()))
-        return cls(kind, rng.uniform(0.5, 9.0))
+        return cls(kind, rng.uniform(0.5, 7.0))
 
     def outcome(self, assignment: Assignment, follower: str, slot: str) -> Success | Failure | None:
         """What the attempt leaves; None where it leaves nothing."""

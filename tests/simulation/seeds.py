@@ -19,7 +19,7 @@ from simulation.world import Size, World, drawn_secrets
 
 CALM_S: Final = 1.0
 """At the beginning, so that everybody is registered."""
-STORM_S: Final = 40.0
+STORM_S: Final = 25.0
 SETTLE_WITHIN_S: Final = 900.0
 MOST_RUNS: Final = 6
 HOUR_S: Final = 3600.0
@@ -66,7 +66,7 @@ def run_seed(seed: int, *, keep_lines: bool = False) -> Outcome:
 
 
 def _world(rng: Random, *, keep_lines: bool) -> World:
-    slots = tuple(rng.choice((1, 1, 2)) for _ in range(rng.choice((2, 2, 3, 4))))
+    slots = tuple(rng.choice((1, 1, 2)) for _ in range(rng.choice((2, 2, 3))))
     return World(rng, Size(leaders=rng.choice((1, 1, 2)), slots=slots), keep_lines=keep_lines)
 
 
@@ -98,7 +98,7 @@ def plans(rng: Random) -> list[Plan]:
                 runs=runs,
                 as_sweep=rng.random() < 0.5,
                 at_s=rng.uniform(0.0, 0.4 * STORM_S),
-                cancel_after_s=rng.uniform(0.0, 25.0) if rng.random() < 0.25 else None,
+                cancel_after_s=rng.uniform(0.0, 15.0) if rng.random() < 0.25 else None,
                 submits_again=rng.random() < 0.3,
                 tries_other_body=rng.random() < 0.1,
             )
@@ -113,11 +113,11 @@ def weather(rng: Random) -> Weather:
         return rng.choice((0.0, most / 4, most))
 
     return Weather(
-        lose=chance(0.12),
-        lose_answer=chance(0.12),
-        delay=chance(0.15),
+        lose=chance(0.16),
+        lose_answer=chance(0.16),
+        delay=chance(0.2),
         longest_delay_s=rng.choice((1.0, 7.0)),
-        duplicate=chance(0.2),
+        duplicate=chance(0.25),
         lose_ring=chance(0.5),
         many_rings=chance(0.02),
     )
@@ -125,8 +125,8 @@ def weather(rng: Random) -> Weather:
 
 def store_faults(rng: Random) -> FaultPlan:
     """Some kinds of mishap between leaders and the store, each rare."""
-    failing = rng.choice((0.0, 0.005, 0.02))
-    crashing = rng.choice((0.0, 0.002, 0.006))
+    failing = rng.choice((0.0, 0.01, 0.03))
+    crashing = rng.choice((0.0, 0.003, 0.01))
     reading = rng.choice((0.0, 0.005, 0.015))
 
     def plan(operation: Operation) -> Fault:
@@ -148,7 +148,7 @@ Incident = Callable[[], None]
 def incidents(world: World) -> list[tuple[float, Incident]]:
     """What happens to whom, and when."""
     rng = world.rng
-    times = sorted(rng.uniform(CALM_S, CALM_S + STORM_S) for _ in range(rng.randint(5, 10)))
+    times = sorted(rng.uniform(CALM_S, CALM_S + STORM_S) for _ in range(rng.randint(5, 9)))
     return [(at_s, _incident(world)) for at_s in times]
 
 
