@@ -13,8 +13,8 @@ from shared.scheduling.replay import PolicyReplay, Replay
 _DAYS: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)d")
 _DAY_S: Final = 86_400.0
 _HEADS: Final = (
-    "POLICY", "MEAN", "P95", "P99", "SLOWDOWN", "LONGEST WAIT", "JAIN", "IDLE", "RATIO TO BOUND", "MEAN / IN FORCE",
-    "/ REAL",
+    "POLICY", "MEAN", "P95", "P99", "SLOWDOWN", "LONGEST WAIT", "JAIN", "IDLE", "RATIO TO BOUND", "MEAN VS IN FORCE",
+    "VS REAL",
 )  # fmt: skip
 
 
@@ -67,11 +67,11 @@ def _row(replayed: PolicyReplay) -> tuple[str, ...]:
         f"{figures.jain_index:.3f}",
         f"{figures.idle_while_waiting:.1%}",
         f"{bound.value:.3f} ({bound.low:.3f} to {bound.high:.3f})",
-        f"{_change(over.value)} ({_change(over.low)} to {_change(over.high)})",
-        _change(replayed.over_happened.value),
+        f"{_change(over.value)} % ({_change(over.low)} to {_change(over.high)})",
+        f"{_change(replayed.over_happened.value)} %",
     )
 
 
 def _change(ratio: float) -> str:
     """In percent; below zero it is shorter."""
-    return f"{100 * (ratio - 1):+.1f} %"
+    return f"{100 * (ratio - 1):+.1f}"
