@@ -14,12 +14,13 @@ import structlog
 from leader.manage.blueprint import runs_of
 from leader.manage.followers import Followers
 from leader.manage.ledger import Ledger
-from leader.manage.lineup import Lineup
+from leader.manage.lineup import Lineup, waiting_of
 from leader.manage.probes import Ended, ended, open_probe, search_specs, stepped
 from leader.perfdb.entities import Job, Run
 from leader.perfdb.protocol import PerfDB
 from shared.clock import Clock
 from shared.errors import NotFound, Unavailable
+from shared.jobs.lifecycle import RunState
 
 ATTEMPTS: Final = 20
 BATCH: Final = 100
@@ -48,6 +49,7 @@ class Searcher:
             if not job.searching:
                 return False
             runs = await self._db.runs.of_job(job_id)
+            await self._announce(runs)
             after = await self._stepped(job, runs)
             if after is None:
                 return await self._store_missing(job, runs)
@@ -64,6 +66,11 @@ class Searcher:
             carried_on += sum([await self.advance(job.id) for job in page])
             after = page[-1].id
         return carried_on
+
+    async def _announce(self, runs: Sequence[Run]) -> None:
+        """A probe that another leader stored, or this one in a write whose answer was lost, waits here, too."""
+        if self._lineup.join(waiting_of(run) for run in runs if run.status.state is RunState.QUEUED):
+            await self._followers.ring_all()
 
     async def _stepped(self, job: Job, runs: Sequence[Run]) -> Job | None:
         awaited = {open_probe(job, search) for search in job.searches}
