@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from leader.background import SETTLED_AFTER_NS, Background, every
+from shared.errors import Unavailable
 
 
 class MovableClock:
@@ -114,3 +115,17 @@ async def test_a_loop_that_swallows_a_cancel_is_cancelled_again() -> None:
     async with asyncio.timeout(5), Background({"stubborn": stubborn}, MovableClock()):
         await asyncio.sleep(0)
     assert swallowed.is_set()
+
+
+async def test_an_outage_of_the_store_is_outlived() -> None:
+    """It is no death: the next round does what this one could not."""
+    rounds = 0
+
+    async def act() -> None:
+        nonlocal rounds
+        rounds += 1
+        raise Unavailable("the store is away") if rounds < 3 else Enough
+
+    with pytest.raises(Enough):
+        await every(0, act)()
+    assert rounds == 3
