@@ -71,7 +71,8 @@ class Proxy:
         return None
 
     async def _carry(self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        """Bytes, then their end as it came: a close, or a reset."""
+        try:
             while data := await reader.read(CHUNK_BYTES):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
@@ -81,6 +82,9 @@ class Proxy:
             await self._open[way].wait()
             if writer.can_write_eof():
                 writer.write_eof()
+        except OSError:
+            await self._open[way].wait()
+            _reset(writer)
 
     @contextlib.contextmanager
     def _kept(self, writer: asyncio.StreamWriter) -> Iterator[None]:

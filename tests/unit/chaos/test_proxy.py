@@ -55,6 +55,12 @@ def asked(connection: socket.socket, text: bytes) -> bytes:
     return connection.recv(len(text))
 
 
+def asked_anew(link: Link, text: bytes) -> bytes:
+    """The same over a connection of its own."""
+    with closing(connected(link)) as connection:
+        return asked(connection, text)
+
+
 def test_a_healthy_link_carries_bytes_both_ways_and_their_end(link: Link) -> None:
     """A mebibyte comes back as it went, and closing one side closes the other."""
     sent = bytes(range(256)) * 4096
@@ -110,24 +116,37 @@ def test_a_cut_link_resets_what_is_open_and_what_is_new_until_it_is_healed(link:
         link.cut()
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
-    with closing(connected(link)) as refused, pytest.raises(ConnectionResetError):
-        asked(refused, b"x")
+    with pytest.raises(ConnectionError):
+        asked_anew(link, b"refused")
     link.heal()
-    with closing(connected(link)) as again:
-        assert asked(again, b"after") == b"after"
+    assert asked_anew(link, b"after") == b"after"
+
+
+def test_a_leader_that_dies_with_a_question_unread_resets_the_one_who_asked() -> None:
+    """As the kernel of its machine would tell: nobody is left waiting for an answer."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        links(listener.getsockname()[1], 1) as (link,),
+        closing(connected(link)) as connection,
+    ):
+        connection.sendall(b"question")
+        far, _ = listener.accept()
+        time.sleep(0.1)  # it has come, and nobody reads it: closing now is a reset
+        far.close()
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
 
 
 def test_a_link_to_nobody_resets() -> None:
     """A leader that is down refuses; through the link that is a reset, not a silence."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with links(port, 1) as (dead,), closing(connected(dead)) as connection, pytest.raises(ConnectionResetError):
-        asked(connection, b"x")
+    with links(port, 1) as (dead,), pytest.raises(ConnectionError):
+        asked_anew(dead, b"x")
 
 
 def test_links_to_one_leader_are_damaged_one_by_one() -> None:
     """A cut of one follower's link leaves the other's alone."""
     with echo_server() as port, links(port, 2) as (one, other):
         one.cut()
-        with closing(connected(other)) as connection:
-            assert asked(connection, b"still here") == b"still here"
+        assert asked_anew(other, b"still here") == b"still here"
