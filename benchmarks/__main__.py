@@ -10,6 +10,7 @@ from benchmarks.closed_loop import closed_loop_300us, closed_loop_grpc, closed_l
 from benchmarks.comparing import compare_power
 from benchmarks.figure import Benchmark, Figure, table
 from benchmarks.leader_footprint import idle_memory
+from benchmarks.leader_start import explain_blocks, leader_start
 from benchmarks.leaderboard_query import leaderboard_query
 from benchmarks.live_replay import live_replay
 from benchmarks.log_normal_latency import log_normal_loopback, log_normal_virtual
@@ -46,6 +47,8 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "record": record_cost,
     "summary": ten_million_summarised,
     "leader-memory": idle_memory,
+    "leader-start": leader_start,
+    "explain": explain_blocks,
     "submit": submit_latency,
     "claim": claim_latency,
     "overhead": run_overhead,

@@ -51,8 +51,8 @@ def claim_latency() -> Iterable[Figure]:
 
 def _claims(leader: LeaderProcess) -> Iterable[Figure]:
     names = [f"f{number}" for number in range(FOLLOWERS)]
-    _register(leader, names)
-    _fill(leader, QUEUED + FOLLOWERS * SLOTS)
+    register(leader, names)
+    fill(leader, QUEUED + FOLLOWERS * SLOTS)
     slots = [(name, f"cpu-{slot}") for slot, name in itertools.product(range(SLOTS), names)]
     with ThreadPoolExecutor(CLIENTS) as clients:
         batches = clients.map(lambda part: _claim(leader, part), [slots[n::CLIENTS] for n in range(CLIENTS)])
@@ -66,7 +66,8 @@ def _claims(leader: LeaderProcess) -> Iterable[Figure]:
     )
 
 
-def _register(leader: LeaderProcess, names: Sequence[str]) -> None:
+def register(leader: LeaderProcess, names: Sequence[str]) -> None:
+    """Followers of ``SLOTS`` CPU slots each."""
     slots = tuple(Slot(name=f"cpu-{n}", device="cpu", server_cores=(n,), client_cores=()) for n in range(SLOTS))
     with leader.client() as client:
         for name in names:
@@ -74,7 +75,7 @@ def _register(leader: LeaderProcess, names: Sequence[str]) -> None:
             client.post("/api/v1/followers", json=registration.model_dump(mode="json")).raise_for_status()
 
 
-def _fill(leader: LeaderProcess, runs: int) -> None:
+def fill(leader: LeaderProcess, runs: int) -> None:
     """Jobs of 100 runs of twenty teams in turn, of lengths from 5 s to 10 min."""
     with leader.client() as client:
         for number in range(runs // 100):
