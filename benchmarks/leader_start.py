@@ -120,7 +120,7 @@ async def _explained() -> tuple[list[float], list[float], list[float]]:
             kept_s.append(max([*late_s, copied_s[-1]]))
     finally:
         sys.setswitchinterval(before_s)
-    return kept_s, copied_s
+    return kept_s, copied_s, idle_s
 
 
 async def _sleep_and_tell(late_s: list[float]) -> None:
