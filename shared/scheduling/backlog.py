@@ -134,6 +134,7 @@ class Backlog:
     affinities: Codes[str] = field(default_factory=Codes)
     slots: Codes[SlotKey] = field(default_factory=Codes)
     avoids: Codes[tuple[str, ...]] = field(default_factory=Codes)
+    _view: Rows | None = None  # of the columns, while as many runs are queued
 
     @classmethod
     def of(cls, runs: Iterable[Queued]) -> "Backlog":
@@ -168,6 +169,7 @@ class Backlog:
         if run.run_id in self._row_of:
             raise Conflict(f"run {run.run_id} is queued already")
         row = len(self._runs)
+        self._view = None
         self._grow(row + 1)
         self._runs.append(run)
         self._row_of[run.run_id] = row
@@ -176,6 +178,7 @@ class Backlog:
     def remove(self, run_id: str) -> Queued:
         """The run, which is no longer queued. Raises KeyError."""
         row = self._row_of.pop(run_id)
+        self._view = None
         run, last = self._runs[row], self._runs.pop()
         if last is not run:
             self._runs[row] = last
@@ -205,9 +208,11 @@ class Backlog:
 
     def rows(self) -> Rows:
         """The columns of the runs that are queued."""
-        n = len(self._runs)
-        self._grow(n)
-        return Rows(**{name: column[:n] for name, column in self._columns.items()})
+        if self._view is None:
+            n = len(self._runs)
+            self._grow(n)
+            self._view = Rows(**{name: column[:n] for name, column in self._columns.items()})
+        return self._view
 
     def _grow(self, n: int) -> None:
         room = len(self._columns["seq"]) if self._columns else 0

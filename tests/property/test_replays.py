@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.scheduling.policy import ORDER_NAMES, PLACEMENTS, SchedulingPolicy
@@ -35,6 +35,7 @@ def history(runs: list[TracedRun], policy: SchedulingPolicy) -> list[TracedRun]:
     return [TracedRun(**{**vars(run), "ended_s": first_s + end}) for run, end in zip(runs, ended_s, strict=True)]
 
 
+@settings(deadline=None)
 @given(runs=RUNS, policy=POLICIES)
 def test_the_policy_that_made_a_history_makes_it_again(runs: list[TracedRun], policy: SchedulingPolicy) -> None:
     """Also from the file that the leader writes: every figure of what happened is the policy's."""
@@ -48,6 +49,7 @@ def test_the_policy_that_made_a_history_makes_it_again(runs: list[TracedRun], po
     assert found.policies[0].over_happened.value == pytest.approx(1.0)
 
 
+@settings(deadline=None)
 @given(runs=RUNS, policy=POLICIES, other=POLICIES)
 def test_no_replay_is_below_the_bound_and_no_team_s_is(
     runs: list[TracedRun], policy: SchedulingPolicy, other: SchedulingPolicy
@@ -59,6 +61,7 @@ def test_no_replay_is_below_the_bound_and_no_team_s_is(
             assert replayed.figures.ratio_to_bound.value >= 1 - 1e-9
 
 
+@settings(deadline=None)
 @given(runs=RUNS, policy=POLICIES)
 def test_with_a_slot_for_every_run_nobody_waits(runs: list[TracedRun], policy: SchedulingPolicy) -> None:
     """Each completion is the run's duration, under every policy that does not bind to a busy slot."""
@@ -69,6 +72,7 @@ def test_with_a_slot_for_every_run_nobody_waits(runs: list[TracedRun], policy: S
     assert found.ratio_to_bound.value == pytest.approx(1.0)
 
 
+@settings(deadline=None)
 @given(runs=RUNS, policy=POLICIES, shift_s=st.integers(-(10**6), 10**6))
 def test_when_a_history_began_changes_nothing(runs: list[TracedRun], policy: SchedulingPolicy, shift_s: int) -> None:
     """Only differences of times count."""
@@ -80,6 +84,7 @@ def test_when_a_history_began_changes_nothing(runs: list[TracedRun], policy: Sch
     assert replay(later, SLOTS, [policy]) == replay(past, SLOTS, [policy])
 
 
+@settings(deadline=None)
 @given(
     runs=RUNS,
     policy=POLICIES,

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import InvalidInput
@@ -23,6 +23,7 @@ RUNS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(runs=st.lists(RUNS, max_size=8), took_s=SECONDS)
 def test_what_is_written_is_read_again(runs: list[TracedRun], took_s: float) -> None:
     """In order of arrival, to the microsecond, whatever teams are called."""
