@@ -1,5 +1,6 @@
 """The leader as the follower sees it: one method per route, and the tree of errors in place of HTTP's."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,15 @@ from shared.wire.identity import Heartbeat, Registration, RegistrationAnswer
 CALL_TIMEOUT_S: Final = 5.0
 UPLOAD_TIMEOUT_S: Final = 60.0  # of silence, not in all
 _CHUNK_BYTES: Final = 1024 * 1024
+_KEEPALIVE: Final = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+]
+"""A leader whose machine is gone is noticed after 5 + 3 * 3 s of silence; a slow one that is there answers probes.
+No attempt begins beside an upload, so an upload that waits for nobody would cost the follower its ``UPLOAD_TIMEOUT_S``.
+"""
 
 _BY_CODE: Final[dict[str, type[InferBenchError]]] = {
     error.code: error for error in (StaleFence, Conflict, NotFound, TooLarge, Unauthenticated, Forbidden, InvalidInput)
@@ -54,6 +64,7 @@ class LeaderClient:
             base_url=url,
             headers={"Authorization": f"Bearer {token.get_secret_value()}"},
             timeout=timeout_s,
+            transport=httpx.HTTPTransport(socket_options=_KEEPALIVE, trust_env=False),
             trust_env=False,
         )
 

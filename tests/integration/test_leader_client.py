@@ -1,6 +1,7 @@
 """The follower's client: HTTP's answers as the tree of errors, and bytes both ways."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def test_an_assignment_comes_back_as_it_was_sent(leader: FakeLeader, client: Lea
     """Durations, models and all."""
     leader.submit(assignment())
     assert client.claim(Claim(incarnation="i", slot="cpu")) == assignment()
+
+
+def test_a_leader_whose_machine_is_gone_is_noticed_while_an_answer_is_waited_for(client: LeaderClient) -> None:
+    """The kernel probes the connection from five seconds of silence on: its own table shows the timer (proc(5))."""
+    client.claim(Claim(incarnation="i", slot="cpu"))
+    port = int(str(client._http.base_url.port))
+    timers = [line.split()[5] for line in Path("/proc/net/tcp").read_text().splitlines() if f":{port:04X} 01" in line]
+    kinds = [timer.partition(":") for timer in timers]
+    keepalive = [int(ticks, 16) for kind, _, ticks in kinds if kind == "02"]
+    assert len(keepalive) == 1
+    assert 0 < keepalive[0] <= 5 * os.sysconf("SC_CLK_TCK")
 
 
 def test_a_stale_fence_is_told_apart(leader: FakeLeader, client: LeaderClient) -> None:
