@@ -24,9 +24,9 @@ from shared.clock import Clock
 from shared.scheduling.needs import Needs
 
 EVERY_S: Final = 1.0
-REST: Final = 40
-"""A round is repeated after 40 times as long as reading the accepted jobs took: the embedded database, which needs
-0.1 ms for each and answers nobody else meanwhile, is kept from others for a fortieth of its time at most."""
+REST: Final = 120
+"""A round is repeated after 120 times as long as reading the accepted jobs took: the embedded database, which needs
+0.1 ms for each and answers nobody else meanwhile, is kept from one submit in a hundred at most."""
 
 PAGE: Final = 500
 
