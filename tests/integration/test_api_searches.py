@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from support.api_client import TINY_JOB, YAML, Api, follower_registration, runni
 from support.stored_records import record
 
 from leader.auth.roles import Role
+from shared.jobs import lifecycle
 
 SEARCH_JOB = TINY_JOB.replace(
     "{pattern: poisson, rate: 50, warmup: 0s, duration: 1s}",
@@ -171,6 +173,13 @@ async def test_a_broken_trace_is_refused_with_its_line_over_the_api(api: Api) ->
     assert (problem["problems"][0]["line"], problem["problems"][0]["found"]) == (3, "0.5")
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No back-off: the clock is a real one here."""
+    monkeypatch.setattr(lifecycle, "FIRST_BACKOFF", timedelta(0))
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_samples_of_a_failed_attempt_are_evidence(api: Api) -> None:
     """They come while the run waits for its next attempt, after it failed, and by their number ever after."""
     run_id = (await api.submit()).json()["runs"][0]["id"]
@@ -192,6 +201,7 @@ async def test_samples_of_a_failed_attempt_are_evidence(api: Api) -> None:
         assert (await client.get(f"{path}?attempt=0")).status_code == 422
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_samples_of_a_success_are_its_own(api: Api) -> None:
     """What an earlier attempt left is not handed out as what the record was made from."""
     run_id = (await api.submit()).json()["runs"][0]["id"]
