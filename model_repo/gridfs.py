@@ -109,16 +109,13 @@ class GridFsBlobs:
 
     async def release(self, sha256: str, owner: BlobOwner) -> None:
         with driver_errors("releasing bytes"):
-            await self._blobs.update_one({"_id": str(sha256)}, {"$pull": {"owners": str(owner)}})
             found = await self._blobs.find_one({"_id": str(sha256)})
-            if found is None or found["owners"]:
+            if found is None or str(owner) not in found["owners"]:
                 return
             file_id = ObjectId(found["file_id"])
-            await self._note(file_id)
-            gone = await self._blobs.delete_one({"_id": str(sha256), "owners": {"$size": 0}})
-        if gone.deleted_count:
-            await self._drop_file(file_id)
-        await self._unnote(file_id)
+            await self._note(file_id)  # first: content without owners is found by its note only
+            await self._blobs.update_one({"_id": str(sha256)}, {"$pull": {"owners": str(owner)}})
+        await self._clear(file_id, sha256=str(sha256))
 
     async def sweep(self, *, older_than_s: float) -> int:
         limit = ObjectId.from_datetime(datetime.now(UTC) - timedelta(seconds=older_than_s))
@@ -131,9 +128,15 @@ class GridFsBlobs:
                 dropped += await self._clear(file_id)
         return dropped
 
-    async def _clear(self, file_id: ObjectId) -> int:
-        with driver_errors("sweeping bytes"):
-            in_use = await self._blobs.find_one({"file_id": str(file_id)}, {"_id": 1}) is not None
+    async def _clear(self, file_id: ObjectId, *, sha256: str | None = None) -> int:
+        """Drop a noted file that is nobody's, and unnote it in either case; how many were dropped.
+
+        Without its digest all contents are looked through.
+        """
+        content = {"file_id": str(file_id), **({"_id": sha256} if sha256 else {})}
+        with driver_errors("dropping bytes"):
+            await self._blobs.delete_one({**content, "owners": {"$size": 0}})
+            in_use = await self._blobs.find_one(content, {"_id": 1}) is not None
         if in_use:
             await self._unnote(file_id)
             return 0
