@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from simulation.virtual_loop import NothingLeftToHappen, Program, VirtualClock, VirtualLoop
+from simulation.virtual_loop import NothingLeftToHappen, Program, TimeStandsStill, VirtualClock, VirtualLoop
 
 
 def test_a_day_passes_at_once_and_exactly() -> None:
@@ -62,6 +62,18 @@ def test_waiting_for_what_never_comes_is_noticed() -> None:
 
     with pytest.raises(NothingLeftToHappen):
         loop.run_until_complete(wait())
+
+
+def test_a_loop_that_spins_is_noticed() -> None:
+    """Whoever asks to be woken at once, for ever, would stop time."""
+    loop = VirtualLoop()
+
+    def spin() -> None:
+        loop.call_later(0, spin)
+
+    spin()
+    with pytest.raises(TimeStandsStill):
+        loop.run_until(1)
 
 
 async def count(told: list[float], loop: VirtualLoop) -> None:

@@ -21,10 +21,15 @@ Ts = TypeVarTuple("Ts")
 
 _PROGRAM: ContextVar["Program | None"] = ContextVar("program", default=None)
 _FIRST_PRUNING = 64
+MOST_AT_ONCE = 100_000
 
 
 class NothingLeftToHappen(RuntimeError):
     """Somebody waits, and nothing is scheduled that could end it."""
+
+
+class TimeStandsStill(RuntimeError):
+    """Something asks again and again to be woken at once."""
 
 
 class _Callback(asyncio.TimerHandle):
@@ -54,6 +59,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, int, _Callback]] = []
         self._numbers = itertools.count()
         self._outside = Context()
+        self._at_once = 0
         self._held_up: dict[Program, list[_Callback]] = {}
         self.complaints: list[dict[str, Any]] = []
         """What asyncio reported: exceptions of tasks that nobody asked for their result."""
@@ -96,8 +102,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heapq.heappop(timers)
         if not timers or (until_s is not None and timers[0][0] > until_s):
             return False
-        self._now_s = max(self._now_s, timers[0][0])
-        self._due.append(heapq.heappop(timers)[2])
+        at_s, _, handle = heapq.heappop(timers)
+        if at_s > self._now_s:
+            self._now_s, self._at_once = at_s, 0
+        else:
+            self._at_once += 1
+            if self._at_once > MOST_AT_ONCE:
+                raise TimeStandsStill(f"{handle._callback!r} and others are due again and again at {self._now_s} s")
+        self._due.append(handle)
         return True
 
     @contextmanager
