@@ -51,16 +51,18 @@ class Stamps:
 
 
 def occupy(locks: Path, stamps: Stamps) -> IO[bytes]:
-    """Take the device; the lock must be kept open. That it was taken already is written down before we wait."""
+    """Take the device; the lock must be kept open. As long as it is another's, that is written down again and again."""
     stamps.note("begin")
     lock = (locks / stamps.device.replace("/", ".")).open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stamps.note("contended")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    stamps.note("hold")
-    return lock
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stamps.note("contended")
+            time.sleep(STEP_S)
+        else:
+            stamps.note("hold")
+            return lock
 
 
 def start_child(stamps: Stamps) -> int:

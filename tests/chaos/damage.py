@@ -23,7 +23,10 @@ from follower.agent.bell import TASK
 from follower.agent.boot_clock import now_ns
 from leader.broker.protocol import bell_queue
 from leader.manage.policy import LeasePolicy
+from shared.jobs.lifecycle import FIRST_BACKOFF
 
+LONGEST_AWAY_S: Final = 3.0
+"""Beyond the moment from which another follower may run what the one that is away was running."""
 GRACE_S: Final = LeasePolicy().grace.total_seconds()
 FOUND_WITHIN_S: Final = 4.0
 READY_WITHIN_S: Final = 20.0
@@ -179,13 +182,13 @@ class Damage:
     def _cut(self, card: Injection) -> bool:
         with self._link(card) as follower:
             follower.link.cut()
-            time.sleep(0.2 + card.span * self.lease_s)
+            time.sleep(self._away_s(card))
         return True
 
     def _hold(self, card: Injection, *ways: Way) -> bool:
         with self._link(card) as follower:
             follower.link.hold(*ways)
-            time.sleep((0.3 + 1.2 * card.span) * self.lease_s)
+            time.sleep(self._away_s(card))
         return True
 
     def _delay(self, card: Injection) -> bool:
@@ -263,6 +266,12 @@ class Damage:
     def _long_s(self, card: Injection) -> float:
         """Longer than a lease, and in the second half of cases so long that the leader has given the run away."""
         return 1.2 * self.lease_s + card.span * (GRACE_S + 2)
+
+    def _away_s(self, card: Injection) -> float:
+        """Up to a lease; or, every third time, so long that the run is another's when the result arrives."""
+        if card.span < 2 / 3:
+            return (0.1 + 1.35 * card.span) * self.lease_s
+        return self.lease_s + GRACE_S + FIRST_BACKOFF.total_seconds() + 3 * LONGEST_AWAY_S * (card.span - 2 / 3)
 
     def _awaited(self, card: Injection, look: Callable[[], list[Found]]) -> Found | None:
         """One of what ``look`` finds; None where it finds nothing for a while."""

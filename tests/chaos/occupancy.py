@@ -1,7 +1,7 @@
 """What the attempts wrote of themselves, and whether two were ever on one device at once.
 
 A line is ``NANOSECONDS KIND DEVICE RUN ATTEMPT FENCE MAIN_PID PID``, with the clock that leases are counted on
-(CLOCK_BOOTTIME). Kinds: ``begin``; ``contended``, where the device's lock was held by another; ``hold``; ``alive`` and
+(CLOCK_BOOTTIME). Kinds: ``begin``; ``contended``, as long as the device's lock is another's; ``hold``; ``alive`` and
 ``child`` about ten times a second; ``end``. An attempt that was killed ends at its last sign of life, which is never
 too late; what may then be missed at the seam is caught by the lock, which the kernel keeps.
 """
@@ -57,7 +57,7 @@ class Stay:
         """How long the device's lock was known to be another's; 0 where it was free."""
         if not self.contended:
             return 0
-        return max(LOCK_WAIT_AT_LEAST_NS, (self.held_ns or self.begin_ns) - self.begin_ns)
+        return max(LOCK_WAIT_AT_LEAST_NS, (self.held_ns or self.last_ns) - self.begin_ns)
 
 
 @dataclass(frozen=True)

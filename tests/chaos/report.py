@@ -21,6 +21,7 @@ def told(report: Report) -> str:
         f"started: {_listed(report.starts.items())}",
         f"jobs {report.jobs}, runs {report.ends.total()}: {_listed(sorted(report.ends.items()))}",
         f"attempts seen on devices {report.attempts}, cancels confirmed {report.cancels}",
+        f"results that came late, kept and not accepted {report.late}",
         f"device overlap {report.overlap_ms:.3f} ms",
         *(f"VIOLATED: {violation}" for violation in report.violations),
         (

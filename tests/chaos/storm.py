@@ -11,13 +11,15 @@ from typing import Final
 
 from chaos.book import Book
 from chaos.customers import Customers
-from chaos.damage import GRACE_S, Damage
+from chaos.damage import GRACE_S, LONGEST_AWAY_S, Damage
 from chaos.deck import Injection, injections, scripts
 from chaos.occupancy import overlaps
 from chaos.remains import described, left_in, left_in_work_dirs, marked
 from chaos.stack import ChaosStack, chaos_stack, wait_until
 from chaos.user import User
-from chaos.verdict import read_ledger, violations
+from chaos.verdict import late_results, read_ledger, violations
+
+from shared.jobs.lifecycle import FIRST_BACKOFF
 
 QUIET_WITHIN_S: Final = 180.0
 IDLE_WITHIN_S: Final = 60.0
@@ -54,6 +56,7 @@ class Report:
     attempts: int
     starts: dict[str, int]
     cancels: int
+    late: int  # results that were kept and not accepted
     overlap_ms: float
     violations: list[str]
 
@@ -74,9 +77,9 @@ def storm(folder: Path, settings: Settings) -> Report:
     found += _left_behind(folder) + _unforeseen(stack.leader.log)
     stays = stack.occupancy.refresh()
     met = overlaps(stays)
-    longest_freeze_s = 1.2 * settings.lease_s + GRACE_S + 2
+    longest_away_s = 1.2 * settings.lease_s + GRACE_S + FIRST_BACKOFF.total_seconds() + LONGEST_AWAY_S
     found += [str(overlap) for overlap in met]
-    found += violations(ledger, book, stays, CANCEL_WITHIN_S + longest_freeze_s)
+    found += violations(ledger, book, stays, CANCEL_WITHIN_S + longest_away_s)
     if performed.total() < settings.injections:
         found.append(f"only {performed.total()} injections within {settings.within_s:g} s")
     return Report(
@@ -89,6 +92,7 @@ def storm(folder: Path, settings: Settings) -> Report:
         attempts=len(stays),
         starts={program.name: program.starts for program in stack.programs},
         cancels=len(book.cancels),
+        late=late_results(ledger),
         overlap_ms=sum(overlap.ns for overlap in met) / 1e6,
         violations=found,
     )

@@ -74,6 +74,17 @@ def violations(ledger: Ledger, book: Book, stays: Sequence[Stay], cancel_within_
     ]
 
 
+def late_results(ledger: Ledger) -> int:
+    """How many results were kept that ended nothing: of attempts that were superseded, or cancelled, meanwhile."""
+    accepted = {
+        (run["_id"], event["data"]["delivered"])
+        for run in ledger.runs
+        for event in json.loads(run["history"])
+        if "delivered" in event["data"]
+    }
+    return sum((result["run_id"], result["attempt"]) not in accepted for result in ledger.attempts)
+
+
 def _ends(by_id: Mapping[str, Mapping[str, Any]], book: Book) -> Iterable[str]:
     """Accepted = ended, and ended as its script and the damage allow."""
     for run in book.snapshot():

@@ -88,9 +88,11 @@ def test_a_lock_that_was_found_taken_is_an_overlap_that_no_stamp_shows(tmp_path:
 
 
 def test_a_lock_that_was_never_got_is_an_overlap_too(tmp_path: Path) -> None:
-    """How long is not known; more than nothing."""
+    """It counts as long as it was seen; more than nothing, even at a single look."""
     log = log_of(tmp_path, line(20, "begin"), line(20, "contended"))
     assert [found.ns > 0 for found in overlaps(log.refresh())] == [True]
+    log = log_of(tmp_path, line(20, "begin"), line(20, "contended"), line(90, "contended"))
+    assert [found.ns for found in overlaps(log.refresh())] == [70 * MS]
 
 
 def test_the_log_is_read_as_it_grows_and_only_in_whole_lines(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from chaos.book import Accepted, Book, Cancel
 from chaos.occupancy import Occupant, Stay
-from chaos.verdict import Ledger, violations
+from chaos.verdict import Ledger, late_results, violations
 
 RUN = "j-1.0000"
 SECOND = 1_000_000_000
@@ -41,7 +41,7 @@ GOOD = Ledger(
     runs=[run()],
     records=[record()],
     ranked=[{"_id": RUN, "ranked": 1}],
-    attempts=[{"_id": f"{RUN}:1"}],
+    attempts=[{"_id": f"{RUN}:1", "run_id": RUN, "attempt": 1}],
     artifacts=[{"_id": f"{RUN}:1:log", "sha256": "abc"}],
     blobs=[{"_id": "abc", "file_id": "1"}],
     garbage=[{"_id": "2"}],
@@ -118,6 +118,14 @@ def test_a_second_accepted_result_is_found() -> None:
 def test_a_result_of_an_attempt_that_never_ended_is_found() -> None:
     """Whatever was accepted, that attempt did not say it."""
     assert "never came to its end" in found(GOOD, stays=[stay(ended=False)])
+
+
+def test_results_that_ended_nothing_are_counted() -> None:
+    """They are evidence, and no breach."""
+    late = {"_id": f"{RUN}:2", "run_id": RUN, "attempt": 2}
+    ledger = replace(GOOD, attempts=[*GOOD.attempts, late])
+    assert (late_results(GOOD), late_results(ledger)) == (0, 1)
+    assert found(ledger) == ""
 
 
 def test_a_cancelled_run_with_a_record_is_found() -> None:
