@@ -24,6 +24,7 @@ from leader.manage.pins import Pinner
 from leader.manage.plan import Planner
 from leader.manage.policy import LeasePolicy
 from leader.manage.prepare import Preparer
+from leader.manage.presence import Presence
 from leader.manage.queue import Queue
 from leader.manage.quotas import Quotas
 from leader.manage.reads import Reads
@@ -78,6 +79,7 @@ class Desk:
     requeues: Requeues
     endings: Endings
     outbox: Outbox
+    presence: Presence
     roster: Roster
     utilisation: Utilisation
 
@@ -89,6 +91,7 @@ class Desk:
             Conflict: the database was written by a newer version.
         """
         await self.perfdb.prepare()
+        await self.presence.beat()
         await self.ledger.refresh()
         await self.lineup.look_now()
         log.info("desk.started", queued=len(self.lineup.backlog), live=len(self.lineup.live))
@@ -140,8 +143,16 @@ def build_desk(
         policy=policy,
         ledger=ledger,
     )
+    presence = Presence(perfdb.leaders, clock)
     outbox = Outbox(
-        jobs=perfdb.jobs, runs=perfdb.runs, lineup=lineup, roster=roster, bell=bell, clock=clock, policy=policy
+        jobs=perfdb.jobs,
+        runs=perfdb.runs,
+        presence=presence,
+        lineup=lineup,
+        roster=roster,
+        bell=bell,
+        clock=clock,
+        policy=policy,
     )
     searcher = Searcher(perfdb, followers, clock, lineup, ledger)
     reconciler = Reconciler(perfdb, recorder, searcher, lineup, ledger)
@@ -208,6 +219,7 @@ def build_desk(
         requeues=requeues,
         endings=endings,
         outbox=outbox,
+        presence=presence,
         roster=roster,
         utilisation=Utilisation(dispatcher=dispatcher, roster=roster, lineup=lineup, clock=clock, policy=policy),
     )

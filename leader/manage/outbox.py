@@ -2,7 +2,8 @@
 
 A submit announces its own job at once, after it is stored. This is for what no submit here announced: jobs of other
 leaders, which this one's line-up should know within a second however long the queue is, and jobs whose leader died
-between storing and ringing. To announce twice costs two questions of followers; so nothing here needs to be exact.
+between storing and ringing. A leader that is alone has nothing to read after its first round. To announce twice costs
+two questions of followers; so nothing here needs to be exact.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from leader.broker.protocol import Bell
 from leader.manage.cursor import Cursor
 from leader.manage.lineup import Lineup
 from leader.manage.policy import LeasePolicy
+from leader.manage.presence import Presence
 from leader.manage.roster import Roster
 from leader.manage.views import is_alive
 from leader.perfdb.entities import AcceptedJob, Job
@@ -41,6 +43,7 @@ class Outbox:
         *,
         jobs: JobStore,
         runs: RunStore,
+        presence: Presence,
         lineup: Lineup,
         roster: Roster,
         bell: Bell,
@@ -49,13 +52,15 @@ class Outbox:
     ) -> None:
         self._jobs = jobs
         self._runs = runs
+        self._presence = presence
         self._lineup = lineup
         self._roster = roster
         self._bell = bell
         self._clock = clock
         self._policy = policy
         self._cursor = Cursor(clock.utc_now())
-        self._next_round_ns: int | None = None
+        self._is_behind = True  # there may be something that no whole round has read
+        self._next_read_ns = 0
 
     def announcing(self, job: Job) -> AbstractContextManager[None]:
         """Inside, the caller stores the job and rings for it; where that fails, the next round does."""
@@ -63,29 +68,31 @@ class Outbox:
 
     async def run_once(self) -> int:
         """One round, unless the last one was long and just now; how many jobs it announced. Raises Unavailable."""
-        if self._next_round_ns is not None and self._clock.monotonic_ns() < self._next_round_ns:
-            return 0
         began_at, began_ns = self._clock.utc_now(), self._clock.monotonic_ns()
-        accepted = await self._accepted()
-        self._next_round_ns = began_ns + REST * (self._clock.monotonic_ns() - began_ns)
+        self._is_behind |= not await self._presence.is_alone()
+        if self._is_behind and began_ns < self._next_read_ns:
+            return 0
+        accepted = await self._accepted() if self._is_behind else []
         looked = [await self._look(job) for job in self._cursor.due(accepted)]
         await self._ring(needs for look in looked if look.is_news for needs in look.needs)
         for look in looked:
             (self._cursor.announced if look.is_complete else self._cursor.came_short)(look.job)
         self._cursor.end_round(began_at)
+        self._is_behind = False
         announced = [look.job.id for look in looked if look.is_complete]
         if announced:
             log.info("jobs.announced", count=len(announced), newest=announced[-1])
         return len(announced)
 
     async def _accepted(self) -> list[AcceptedJob]:
+        began_ns, after = self._clock.monotonic_ns(), self._cursor.after
         found: list[AcceptedJob] = []
-        after = self._cursor.after
         while page := await self._jobs.accepted(after=after, limit=PAGE):
             found += page
             after = page[-1].id
             if len(page) < PAGE:
                 break
+        self._next_read_ns = began_ns + REST * (self._clock.monotonic_ns() - began_ns)
         return found
 
     async def _look(self, job: AcceptedJob) -> "_Look":

@@ -40,7 +40,6 @@ class Utilisation:
 
     async def run_once(self) -> None:
         """Count the time since the last look by what slots were at then, and look again. Raises Unavailable."""
-        await self._lineup.look()
         uses = await self._look()
         now_ns = self._clock.monotonic_ns()
         if self._looked_ns is not None:

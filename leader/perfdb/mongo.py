@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from leader.perfdb import schema
 from leader.perfdb.mongo_evidence import MongoEvents, MongoEvidence
 from leader.perfdb.mongo_jobs import MongoJobs, MongoRuns
-from leader.perfdb.mongo_people import MongoFollowers, MongoTokens
+from leader.perfdb.mongo_people import MongoFollowers, MongoLeaders, MongoTokens
 from leader.perfdb.mongo_records import MongoRecords
 from leader.perfdb.mongo_scheduling import MongoSettings, MongoSpent
 from leader.perfdb.mongo_versions import MongoVersions
@@ -58,6 +58,7 @@ class MongoPerfDB:
         self.evidence = MongoEvidence(database[schema.ATTEMPTS], database[schema.ARTIFACTS])
         self.records = MongoRecords(database[schema.RECORDS], database[schema.LEADERBOARD], database[schema.TASKS])
         self.followers = MongoFollowers(database[schema.FOLLOWERS])
+        self.leaders = MongoLeaders(database[schema.LEADERS])
         self.tokens = MongoTokens(database[schema.TOKENS])
         self.spent = MongoSpent(database[schema.SPENT])
         self.settings = MongoSettings(database[schema.SETTINGS])

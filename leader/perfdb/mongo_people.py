@@ -1,4 +1,4 @@
-"""Followers and tokens in MongoDB."""
+"""Followers, leaders and tokens in MongoDB."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -83,6 +83,26 @@ class MongoFollowers:
         where = {"_id": str(name), "incarnation": str(incarnation)}
         with driver_errors("noting a heartbeat"):
             return (await self._followers.update_one(where, {"$set": news})).matched_count == 1
+
+
+class MongoLeaders:
+    """LeaderStore."""
+
+    def __init__(self, collection: Documents) -> None:
+        self._leaders = collection
+
+    async def put(self, name: str, beats: int) -> None:
+        with driver_errors("noting that this leader is at work"):
+            await self._leaders.replace_one({"_id": str(name)}, {"_id": str(name), "beats": int(beats)}, upsert=True)
+
+    async def all(self) -> dict[str, int]:
+        with driver_errors("looking for other leaders"):
+            found = await self._leaders.find({}).to_list()
+        return {str(document["_id"]): int(document["beats"]) for document in found}
+
+    async def remove(self, name: str) -> None:
+        with driver_errors("forgetting a leader"):
+            await self._leaders.delete_one({"_id": str(name)})
 
 
 class MongoTokens:

@@ -262,6 +262,18 @@ class FollowerStore(Protocol):
         ...
 
 
+class LeaderStore(Protocol):
+    """Leaders that are at work, each with a count that grows while it is."""
+
+    async def put(self, name: str, beats: int) -> None: ...
+
+    async def all(self) -> dict[str, int]: ...
+
+    async def remove(self, name: str) -> None:
+        """One that is not there is no fault."""
+        ...
+
+
 class SpentStore(Protocol):
     """What ended runs took of the slots; derived, so ``put`` may repeat."""
 
@@ -317,6 +329,8 @@ class PerfDB(Protocol):
     def records(self) -> RecordStore: ...
     @property
     def followers(self) -> FollowerStore: ...
+    @property
+    def leaders(self) -> LeaderStore: ...
     @property
     def spent(self) -> SpentStore: ...
     @property

@@ -39,3 +39,14 @@ async def test_the_servers_clock_is_aware_and_right_where_it_is_told(db: MongoPe
     """These servers share the machine's clock."""
     told = await db.ping()
     assert told is None or abs(told - datetime.now(UTC)) < timedelta(seconds=1)
+
+
+async def test_leaders_marks_are_kept_by_name(db: MongoPerfDB) -> None:
+    """The last count of each; removing one twice is no fault."""
+    assert await db.leaders.all() == {}
+    for name, beats in (("a.$x", 1), ("b", 1), ("a.$x", 2)):
+        await db.leaders.put(name, beats)
+    assert await db.leaders.all() == {"a.$x": 2, "b": 1}
+    for _ in range(2):
+        await db.leaders.remove("b")
+    assert await db.leaders.all() == {"a.$x": 2}

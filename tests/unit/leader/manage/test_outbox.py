@@ -15,6 +15,7 @@ from leader.manage.ledger import Ledger
 from leader.manage.lineup import Lineup, waiting_of
 from leader.manage.outbox import PAGE, REST, Outbox
 from leader.manage.policy import LeasePolicy
+from leader.manage.presence import Presence
 from leader.manage.roster import Roster
 from leader.perfdb.entities import AcceptedJob, Follower, Job, Run, WaitingRun
 from shared.errors import Unavailable
@@ -40,6 +41,8 @@ class Database:
     read: int = 0  # jobs, by all rounds
     fails: bool = False
     takes_s: float = 0.0
+    is_shared: bool = True  # another leader is at work
+    beats: dict[str, int] = field(default_factory=dict)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,10 +86,28 @@ class Database:
         self._work()
         return self.followers
 
+    @property
+    def leaders(self) -> "Marks":
+        return Marks(self)
+
     def _work(self) -> None:
         self.clock.advance(self.takes_s)
         if self.fails:
             raise Unavailable("the store is away")
+
+
+@dataclass
+class Marks:
+    """LeaderStore: the marks of the leaders under test, and that of another one while the database is shared."""
+
+    database: Database
+
+    async def put(self, name: str, beats: int) -> None:
+        self.database.beats[name] = beats
+
+    async def all(self) -> dict[str, int]:
+        other = {"elsewhere": self.database.clock.monotonic_ns()} if self.database.is_shared else {}
+        return {**self.database.beats, **other}
 
 
 @dataclass
@@ -103,8 +124,9 @@ class Leader:
         store: Any = database  # it has the methods that are called
         lineup, roster = Lineup(store, Ledger(store, store, clock), clock), Roster(store, clock)
         outbox = Outbox(
-            jobs=store, runs=store, lineup=lineup, roster=roster, bell=bell, clock=clock, policy=LeasePolicy()
-        )
+            jobs=store, runs=store, presence=Presence(store.leaders, clock), lineup=lineup, roster=roster, bell=bell,
+            clock=clock, policy=LeasePolicy(),
+        )  # fmt: skip
         return cls(outbox, lineup, bell)
 
     def waits(self) -> set[str]:
@@ -314,3 +336,47 @@ async def test_a_round_reads_what_is_new_and_not_the_whole_history(database: Dat
     database.stored()
     assert await rounds(leader, database) == 1
     assert database.read == 1
+
+
+async def test_a_leader_that_is_alone_reads_nothing_after_its_first_round(database: Database) -> None:
+    """All that is accepted is accepted here, and announced by its submit."""
+    database.is_shared = False
+    database.stored()
+    leader = Leader.on(database)
+    assert await rounds(leader, database) == 1
+    for _ in range(50):
+        with leader.outbox.announcing(database.stored()):
+            pass
+    database.read = 0
+    assert await rounds(leader, database, 20) == 0
+    assert database.read == 0
+
+
+async def test_what_a_leader_that_has_just_come_accepts_is_announced_by_one_that_was_alone(database: Database) -> None:
+    """It shows itself before it accepts anything."""
+    database.is_shared = False
+    here = Leader.on(database)
+    await rounds(here, database, 100)
+    there = Leader.on(database)
+    await there.outbox._presence.beat()
+    named = database.stored()
+    assert await rounds(here, database) == 1
+    assert here.waits() == {ids.run_id(named.id, 0)}
+
+
+async def test_a_first_round_that_fails_in_the_middle_is_done_by_the_next_also_when_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has read is not forgotten."""
+    database.is_shared = False
+    database.stored()
+    leader = Leader.on(database)
+
+    async def fail(_: str) -> tuple[int, list[WaitingRun]]:
+        raise Unavailable("the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "waiting_of", fail)
+        with pytest.raises(Unavailable):
+            await leader.outbox.run_once()
+    assert await rounds(leader, database) == 1
