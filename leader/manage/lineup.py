@@ -133,6 +133,8 @@ class Lineup:
 
     def past_deadline(self, now: datetime) -> list[str]:
         """Runs that wait although their deadline has passed."""
+        if not len(self.backlog):
+            return []
         late = np.flatnonzero(self.backlog.rows().deadline_s <= now.timestamp())
         return [self.backlog.at(int(row)).run_id for row in late]
 
