@@ -25,7 +25,7 @@ KINDS: Final[dict[Kind, int]] = {
 }
 """Weights of what a run does."""
 
-SHORT: Final = 0.8
+SHORT: Final = 0.9
 """The share of runs that take less than a lease; the rest must be renewed, and stopped where that fails."""
 
 STEPS: Final = ("measuring",)
@@ -41,7 +41,7 @@ class Script:
     @classmethod
     def drawn(cls, rng: Random) -> "Script":
         (kind,) = rng.choices(list(KINDS), list(KINDS.values()))
-        return cls(kind, rng.uniform(0.5, 6.0) if rng.random() < SHORT else rng.uniform(15.0, 45.0))
+        return cls(kind, rng.uniform(0.5, 6.0) if rng.random() < SHORT else rng.uniform(14.0, 28.0))
 
     def outcome(self, assignment: Assignment, follower: str, slot: str) -> Success | Failure | None:
         """What the attempt leaves; None where it leaves nothing."""
