@@ -22,6 +22,24 @@ The foundation, on which crash points can be enumerated and mutations caught, to
     ``crash_and_restart(after_s)``; its ``desk`` is what the API calls, None while nobody answers. ``asked(leader,
     lambda desk: desk.queue.claim(...))`` is a request: it raises Unavailable where the leader dies over it.
 
+The world, on top of it:
+
+``world``
+    ``World(rng, Size(leaders, slots))``: leaders, hosts, a network and clients. ``begin()``, ``submit(plan)``,
+    ``cancel(client)``, then ``loop.run_until(at_s)``; what goes wrong: ``crash_leader``, ``hold_up_leader``,
+    ``step_clock``, ``hold_up_host``, ``cut``, ``set_weather``; ``heal()``, ``settle(within_s)``, ``check()``, ``end()``.
+``network``, ``hosts``, ``agents``, ``attempts``, ``disk``, ``clients``
+    Messages with mishaps; a follower's machine; its agent (the real state machine, the real calls); scripted attempts;
+    what survives on disk; people who submit and cancel.
+``inspector``, ``laws``, ``settled``
+    Promises that are checked at every write and on every device, and those that hold once everything has calmed down.
+``seeds``, ``campaign``
+    ``run_seed(seed) -> Outcome``; many of them on several cores. ``python -m simulation SEED --trace`` prints every
+    event of one (``PYTHONPATH=tests``); ``make chaos-long`` plays two hundred thousand.
+
+What is not simulated: HTTP and its parsing, real threads (calls of one agent interleave, its state machine does not),
+MongoDB beyond its contract (no elections, no lost acknowledged writes), deadlines, searches and uploads of models.
+
 A crash at the n-th write, in full::
 
     loop = VirtualLoop()
