@@ -27,7 +27,8 @@ The world, on top of it:
 ``world``
     ``World(rng, Size(leaders, slots))``: leaders, hosts, a network and clients. ``begin()``, ``submit(plan)``,
     ``cancel(client)``, then ``loop.run_until(at_s)``; what goes wrong: ``crash_leader``, ``hold_up_leader``,
-    ``step_clock``, ``hold_up_host``, ``cut``, ``set_weather``; ``heal()``, ``settle(within_s)``, ``check()``, ``end()``.
+    ``step_clock``, ``hold_up_host``, ``cut``, ``set_weather``; at last ``heal()``, ``settle(within_s)``, ``check()``,
+    ``end()``.
 ``network``, ``hosts``, ``agents``, ``attempts``, ``disk``, ``clients``
     Messages with mishaps; a follower's machine; its agent (the real state machine, the real calls); scripted attempts;
     what survives on disk; people who submit and cancel.
