@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -30,6 +30,7 @@ LONGEST_AWAY_S: Final = 3.0
 GRACE_S: Final = LeasePolicy().grace.total_seconds()
 FOUND_WITHIN_S: Final = 4.0
 READY_WITHIN_S: Final = 20.0
+NEXT_WITHIN_S: Final = 8.0
 LOOK_EVERY_S: Final = 0.02
 LONGEST_DOWN_S: Final = 1.5
 RINGS: Final = 100
@@ -74,6 +75,7 @@ class Damage:
             "hold-link-up": lambda card: self._hold(card, "up"),
             "hold-link-down": lambda card: self._hold(card, "down"),
             "delay-link": self._delay,
+            "deliver-late": self._deliver_late,
             "cancel-queued": lambda card: self._cancel_in_state(card, "queued"),
             "cancel-claimed": lambda card: self._cancel_stay(card, "claimed", lambda stay: not _is_older(stay, 0.1)),
             "cancel-running": lambda card: self._cancel_stay(card, "running", lambda stay: _is_older(stay, 0.2)),
@@ -197,9 +199,32 @@ class Damage:
             time.sleep(self.lease_s)
         return True
 
+    def _deliver_late(self, card: Injection) -> bool:
+        """Cut an attempt off until the next one at its run is under way: what it then delivers is too late."""
+        stay = self._stay(card, lambda stay: self.book.runs[stay.occupant.run_id].deed == "succeed")
+        if stay is None:
+            return False
+        name = stay.occupant.device.partition("/")[0]
+        follower = next(one for one in self.stack.followers if one.name == name)
+        with self._link_of(follower), suppress(TimeoutError):
+            follower.link.hold()
+            within_s = self.lease_s + GRACE_S + FIRST_BACKOFF.total_seconds() + NEXT_WITHIN_S
+            wait_until(lambda: self._has_successor(stay), "the next attempt is under way", within_s)
+            return True
+        return False
+
+    def _has_successor(self, stay: Stay) -> bool:
+        run_id, attempt = stay.occupant.run_id, stay.occupant.attempt
+        return any(
+            other.held_ns is not None and other.occupant.run_id == run_id and other.occupant.attempt > attempt
+            for other in self.stack.occupancy.refresh()
+        )
+
+    def _link(self, card: Injection) -> AbstractContextManager[Follower]:
+        return self._link_of(self._follower(card))
+
     @contextmanager
-    def _link(self, card: Injection) -> Iterator[Follower]:
-        follower = self._follower(card)
+    def _link_of(self, follower: Follower) -> Iterator[Follower]:
         with self._links[follower.name]:
             try:
                 yield follower

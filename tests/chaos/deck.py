@@ -25,6 +25,7 @@ CARDS: Final[dict[str, int]] = {
     "hold-link-up": 1,
     "hold-link-down": 1,
     "delay-link": 1,
+    "deliver-late": 1,
     "cancel-queued": 1,
     "cancel-claimed": 1,
     "cancel-running": 2,
@@ -34,7 +35,10 @@ CARDS: Final[dict[str, int]] = {
     "submit-again": 1,
     "poison": 1,
 }
-"""How often each kind is in a deck. Short is less than a lease, long is more."""
+"""How often each kind is in a deck. A late delivery is held back until the next attempt is under way.
+
+Short is less than a lease, long is more.
+"""
 
 SCRIPTS: Final[dict[str, int]] = {"succeed": 14, "fail": 3, "invalid": 2, "crash": 1}
 SHORTEST_S: Final = 0.3

@@ -11,7 +11,7 @@ from typing import Final
 
 from chaos.book import Book
 from chaos.customers import Customers
-from chaos.damage import GRACE_S, LONGEST_AWAY_S, Damage
+from chaos.damage import GRACE_S, NEXT_WITHIN_S, Damage
 from chaos.deck import Injection, injections, scripts
 from chaos.occupancy import overlaps
 from chaos.remains import described, left_in, left_in_work_dirs, marked
@@ -77,7 +77,7 @@ def storm(folder: Path, settings: Settings) -> Report:
     found += _left_behind(folder) + _unforeseen(stack.leader.log)
     stays = stack.occupancy.refresh()
     met = overlaps(stays)
-    longest_away_s = 1.2 * settings.lease_s + GRACE_S + FIRST_BACKOFF.total_seconds() + LONGEST_AWAY_S
+    longest_away_s = 1.2 * settings.lease_s + GRACE_S + FIRST_BACKOFF.total_seconds() + NEXT_WITHIN_S
     found += [str(overlap) for overlap in met]
     found += violations(ledger, book, stays, CANCEL_WITHIN_S + longest_away_s)
     if performed.total() < settings.injections:

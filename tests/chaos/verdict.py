@@ -142,6 +142,8 @@ def _accepted_attempts(ledger: Ledger, by_id: Mapping[str, Mapping[str, Any]], s
             yield f"{run_id} is {status['state']} by {len(final)} accepted results"
         if status["state"] not in DELIVERED:
             continue
+        if any(event["data"]["delivered"] != status["attempt"] for event in final):
+            yield f"{run_id} was ended by attempt {final[0]['data']['delivered']} and not by its last"
         if f"{run_id}:{status['attempt']}" not in evidence:
             yield f"{run_id}: nothing is kept of what attempt {status['attempt']} delivered"
         if (run_id, status["attempt"], status["fence"]) not in ended:

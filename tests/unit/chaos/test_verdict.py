@@ -115,6 +115,14 @@ def test_a_second_accepted_result_is_found() -> None:
     assert "by 2 accepted results" in found(replace(GOOD, runs=[run(history=json.dumps(twice))]))
 
 
+def test_a_superseded_attempt_that_ended_its_run_is_found() -> None:
+    """Also where the last attempt came to its end, too, and everything of it is there."""
+    superseded = run(status={"attempt": 2}, history=json.dumps([{"data": {"delivered": 1, "state": "succeeded"}}]))
+    ledger = replace(GOOD, runs=[superseded], records=[record(attempt=2)], attempts=[{"_id": f"{RUN}:2"}])
+    second = replace(stay(), occupant=replace(stay().occupant, attempt=2))
+    assert found(ledger, stays=[stay(), second]) == f"{RUN} was ended by attempt 1 and not by its last"
+
+
 def test_a_result_of_an_attempt_that_never_ended_is_found() -> None:
     """Whatever was accepted, that attempt did not say it."""
     assert "never came to its end" in found(GOOD, stays=[stay(ended=False)])
