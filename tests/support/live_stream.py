@@ -47,16 +47,29 @@ class Site:
         assert answer.is_success, answer.text
         return read_runs(answer.text, "history"), HistoryFacts.model_validate_json(answer.headers[HEADER])
 
+    def cordon(self, follower: str, *, cordoned: bool) -> None:
+        """Whether the follower gets nothing new."""
+        answer = self.user.ask("POST", f"/api/v1/followers/{follower}/{'cordon' if cordoned else 'uncordon'}")
+        assert answer.is_success, answer.text
+
     def play(self, runs: Sequence[Scripted]) -> list[TracedRun]:
         """Submit each run at its time, wait until all have ended; they, by submission, as the leader tells of them."""
         ended = len(self.history()[0])
+        self.submit(runs)
+        return self.ended(ended + len(runs))[-len(runs) :]
+
+    def submit(self, runs: Sequence[Scripted]) -> None:
+        """Each at its time."""
         began_s = time.monotonic()
         for run in runs:
             time.sleep(max(0.0, began_s + run.at_s - time.monotonic()))
             workload = {"pattern": "constant", "rate": 1, "warmup": "0s", "duration": f"{round(run.window_s * 1000)}ms"}
             self.user.submit(job([("succeed", run.duration_s)], workload=workload))
-        wait_until(lambda: len(self.history()[0]) >= ended + len(runs), "every run has ended", within_s=300)
-        return self.history()[0][-len(runs) :]
+
+    def ended(self, runs: int) -> list[TracedRun]:
+        """The runs that have ended, by submission, once there are so many."""
+        wait_until(lambda: len(self.history()[0]) >= runs, "every run has ended", within_s=300)
+        return self.history()[0]
 
     def fixed_cost_s(self, runs: int) -> float:
         """What a run takes beside its script where nothing waits: ring, claim, start of a process, delivery; mean."""

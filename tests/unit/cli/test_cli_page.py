@@ -16,8 +16,8 @@ PAGE = (ROOT / "docs" / "cli.md").read_text()
 
 PROMISED = {
     "up", "demo", "doctor", "validate", "plan", "submit", "run", "list", "get", "watch", "logs", "cancel",
-    "leaderboard", "followers", "schema", "version", "samples", "compare", "recompute", "rerun", "simulate", "explain",
-    "cordon", "drain", "uncordon", "scheduling show", "scheduling set",
+    "leaderboard", "followers", "schema", "version", "samples", "compare", "recompute", "rerun", "simulate", "replay",
+    "explain", "cordon", "drain", "uncordon", "scheduling show", "scheduling set",
     *(f"models {verb}" for verb in ("list", "push", "pull", "update", "rm", "import-packaged")),
     *(f"datasets {verb}" for verb in ("list", "push")),
     *(f"tokens {verb}" for verb in ("add", "list", "revoke")),
