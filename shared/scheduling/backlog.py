@@ -111,14 +111,16 @@ class Rows:
         """Which runs still wait after their last failure."""
         return (self.not_before_s > now_s) & (self.not_before_s <= now_s + LONGEST_WAIT_S)
 
-    def ranked(self, now_s: float, drain_s: NDArray[np.float64], saved_s: float | NDArray[np.float64] = 0.0) -> Columns:
+    def ranked(
+        self, now_s: float, virtual_wait_s: NDArray[np.float64], saved_s: float | NDArray[np.float64] = 0.0
+    ) -> Columns:
         """What an order looks at, at ``now_s``, if ``saved_s`` of the set-up is saved."""
         return Columns(
             predicted_s=self.predicted_s - saved_s,
             waited_s=np.maximum(now_s - self.submitted_s, 0.0),
             submitted_s=self.submitted_s,
             deadline_s=self.deadline_s,
-            drain_s=drain_s,
+            virtual_wait_s=virtual_wait_s,
         )
 
 

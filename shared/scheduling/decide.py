@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from shared.scheduling.avoidance import Avoidance
 from shared.scheduling.backlog import Rows, SlotKey
 from shared.scheduling.binding import Binding, bind
-from shared.scheduling.drain import drains
 from shared.scheduling.policy import CLASSES, DEFAULT, SchedulingPolicy
 from shared.scheduling.snapshot import SlotState, Snapshot
+from shared.scheduling.virtual_wait import virtual_waits
 
 _NEVER: Final = np.iinfo(np.int64).max
 _NO_SLOT: Final = -2  # no run is bound to it
@@ -83,8 +83,8 @@ class Ranking:
     def __init__(self, snapshot: Snapshot, policy: SchedulingPolicy, bindings: Sequence[Binding] = ()) -> None:
         self._snapshot, self._policy = snapshot, policy
         self._rows = snapshot.backlog.rows()
-        self._drain_s = drains(snapshot) if policy.inner.ages else np.zeros(len(self._rows.seq))
-        self._rank = policy.inner.rank(self._rows.ranked(snapshot.now_s, self._drain_s), policy.aging)
+        self._virtual_wait_s = virtual_waits(snapshot) if policy.inner.ages else np.zeros(len(self._rows.seq))
+        self._rank = policy.inner.rank(self._rows.ranked(snapshot.now_s, self._virtual_wait_s), policy.aging)
         self._class = classes(self._rows, snapshot.now_s, policy)
         self.sorted = np.lexsort((self._rows.seq, self._rows.submitted_s, self._rank))
         self._place = np.empty(len(self.sorted), np.int64)
@@ -189,7 +189,7 @@ class Ranking:
     @cached_property
     def _warm_rank(self) -> NDArray[np.float64]:
         """Rank of each run if its set-up is saved."""
-        warm = self._rows.ranked(self._snapshot.now_s, self._drain_s, self._rows.setup_s)
+        warm = self._rows.ranked(self._snapshot.now_s, self._virtual_wait_s, self._rows.setup_s)
         return self._policy.inner.rank(warm, self._policy.aging)
 
     def _charge(self, row: int) -> None:

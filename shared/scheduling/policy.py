@@ -22,12 +22,12 @@ CLASSES: Final[Mapping[str, int]] = {"urgent": 0, "high": 1, "normal": 2, "low":
 """Priority class -> its rank; a lower rank goes first, whatever the order says."""
 
 
-HALVED_AFTER_DRAINS: Final = 1.5
+HALVED_AFTER_WAITS: Final = 1.5
 AGING_POWER: Final = 6
-"""With aging 1, a run that has waited 1.5 times the drain counts as half as long as it is; twice that, as a 65th.
+"""With aging 1, a run that has waited 1.5 virtual waits counts as half as long as it is; twice that, as a 65th.
 
-The drain (``shared.scheduling.drain``) is about what first-come would make a new run wait. So waiting is measured by
-what is usual at the moment, be runs seconds or hours long, and the longest waits are a multiple of first-come's.
+A virtual wait (``shared.scheduling.virtual_wait``) is what first-come would make a new run wait. So waiting is measured
+by what is usual at the moment, be runs seconds or hours long, and the longest waits are a multiple of first-come's.
 Chosen by simulation at load 0.9 on 24 seeds beside those that are reported, for a small cost in mean completion time
 with longest waits well below 3.5 times first-come's: uniform, log-normal and bimodal durations cost 0.6, 1.8 and 0.5 %
 and wait 2.9, 2.9 and 2.6 times as long. The fourth power does as well with waits up to 3.4 times. A fixed time, 2 h
@@ -44,7 +44,7 @@ class Columns:
     waited_s: Floats
     submitted_s: Floats
     deadline_s: Floats  # infinity where there is none
-    drain_s: Floats  # of the slots that could take the run; only where the order ages
+    virtual_wait_s: Floats  # for the slots that could take the run; only where the order ages
 
 
 def _first_come(runs: Columns, _: float) -> Floats:
@@ -56,13 +56,13 @@ def _shortest_first(runs: Columns, _: float) -> Floats:
 
 
 def _aged(runs: Columns, aging: float) -> Floats:
-    """Predicted / (1 + (aging * wait / 1.5 drains)^6), so that a long run passes short ones in the end.
+    """Predicted / (1 + (aging * wait / 1.5 virtual waits)^6), so that a long run passes short ones in the end.
 
     The high power leaves short waits alone, which is where shortest-first earns its mean, and is soon strong after
     that. Waiting is not measured by the run's own length: so the longest runs would age slowest, and they are those
     that wait longest.
     """
-    return runs.predicted_s / (1 + (aging * runs.waited_s / (HALVED_AFTER_DRAINS * runs.drain_s)) ** AGING_POWER)
+    return runs.predicted_s / (1 + (aging * runs.waited_s / (HALVED_AFTER_WAITS * runs.virtual_wait_s)) ** AGING_POWER)
 
 
 def _earliest_deadline(runs: Columns, _: float) -> Floats:

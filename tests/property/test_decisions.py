@@ -65,7 +65,7 @@ MOMENTS = st.builds(
 )
 
 
-def drain_s(state: Snapshot, run: Queued) -> float:
+def virtual_wait_s(state: Snapshot, run: Queued) -> float:
     """All predicted seconds of its device class, over the slots of that class that take anything new."""
     queued_s = sum(other.predicted_s for other in state.backlog if other.needs == run.needs)
     slots = [one for one in state.slots if one.accepts and same_device(run.needs, one)]
@@ -76,11 +76,11 @@ def drain_s(state: Snapshot, run: Queued) -> float:
 def rank(state: Snapshot, run: Queued, policy: SchedulingPolicy) -> float:
     """The order's number, by its definition."""
     order = policy.within_team if policy.is_fair else policy.order
-    drains = (NOW_S - run.submitted_s) / drain_s(state, run)
+    waits = (NOW_S - run.submitted_s) / virtual_wait_s(state, run)
     return {
         "first-come": run.submitted_s,
         "shortest-first": run.predicted_s,
-        "shortest-first-aged": run.predicted_s / (1 + (policy.aging * drains / 1.5) ** 6),
+        "shortest-first-aged": run.predicted_s / (1 + (policy.aging * waits / 1.5) ** 6),
         "earliest-deadline": run.deadline_s,
     }[order]
 

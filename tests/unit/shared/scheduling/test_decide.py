@@ -44,7 +44,7 @@ def test_an_order_ranks_by_what_its_name_says(policy: SchedulingPolicy, expected
 
 
 def test_aging_lets_a_long_run_pass_in_the_end() -> None:
-    """Three slots for 11, 9 and 100 s: the drain is 40 s. 100 s that waited 90 s count 100 / (1 + 1.5^6) = 8.1 s.
+    """11, 9 and 100 s on three slots: the virtual wait is 40 s. 100 s that waited 90 s count 100 / (1 + 1.5^6) = 8.1 s.
 
     They pass a fresh run of 9 s; with a wait of 85 s they count 11.1 s, and pass neither.
     """

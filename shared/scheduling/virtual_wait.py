@@ -1,4 +1,7 @@
-"""How long the queue is at one moment, in seconds of work: what aging measures a wait by."""
+"""How long first-come would make a new run wait: what aging measures a wait by.
+
+The name is queueing theory's: the wait of a run that came now, which none need do (L. Takacs 1955).
+"""
 
 from typing import NamedTuple
 
@@ -16,12 +19,11 @@ class _Pool(NamedTuple):
     queued_s: float
 
 
-def drains(snapshot: Snapshot) -> NDArray[np.float64]:
-    """Run -> seconds after which its slots would be through with what waits for them and what they do; (n,).
+def virtual_waits(snapshot: Snapshot) -> NDArray[np.float64]:
+    """Run -> the predicted seconds of all that waits for its slots and of what they still do, over their number; (n,).
 
-    That is about how long a run that came now would wait, first come, first served. Slots belong together that one
-    waiting run could take either of; so the queue for one device class says nothing about another's. Where no slot
-    could take a run, one is assumed.
+    Slots belong together that one waiting run could take either of; so the queue for one device class says nothing
+    about another's. Where no slot could take a run, one is assumed.
     """
     rows = snapshot.backlog.rows()
     by_code = np.zeros(len(snapshot.backlog.needs.things))
