@@ -34,8 +34,6 @@ NEXT_WITHIN_S: Final = 8.0
 LOOK_EVERY_S: Final = 0.02
 LONGEST_DOWN_S: Final = 1.5
 RINGS: Final = 100
-STOPPED: Final = frozenset({0, -signal.SIGTERM, -signal.SIGKILL})
-"""How an agent ends that is asked to: it may not have got so far as to listen, or a poisonous run was quicker."""
 FRESH_NS: Final = 400_000_000
 """A stay whose last sign of life is older has ended, or is frozen already."""
 
@@ -98,9 +96,7 @@ class Damage:
     def _stop_follower(self, card: Injection) -> bool:
         program = self._follower(card).agent
         with program.guard:
-            status = program.stop()
-            if status not in STOPPED:
-                program.surprises.append(f"{program.name} ended with {status} when stopped: {program.last_words()}")
+            program.stop()
             program.start()
         return True
 

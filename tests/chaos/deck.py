@@ -70,13 +70,13 @@ def injections(seed: int, mean_gap_s: float) -> Iterator[Injection]:
 
 
 def scripts(seed: int) -> Iterator[list[tuple[str, float]]]:
-    """The jobs of a user, for ever: what each run does, and for how many seconds."""
+    """The jobs of a user, for ever: what each run does, and for how many seconds; no two alike, as in any sweep."""
     chance = random.Random(f"{seed} jobs")  # noqa: S311 - the same
     deeds, weights = list(SCRIPTS), list(SCRIPTS.values())
     while True:
         runs = chance.choices(deeds, weights, k=chance.randint(1, MOST_RUNS))
-        # a sweep's values must differ, and so must the durations that they carry
-        yield [(deed, chance.uniform(SHORTEST_S, LONGEST_S)) for deed in runs]
+        durations_ms = chance.sample(range(round(SHORTEST_S * 1000), round(LONGEST_S * 1000) + 1), len(runs))
+        yield [(deed, duration_ms / 1000) for deed, duration_ms in zip(runs, durations_ms, strict=True)]
 
 
 def choose(pick: float, number: int) -> int:

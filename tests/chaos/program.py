@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,8 @@ MARK: Final = "CHAOS_STACK"
 """In the environment of every process of a stack, with the stack's folder as its value."""
 STOP_WITHIN_S: Final = 20.0
 LOOK_EVERY_S: Final = 0.2
-
-NextStart = Callable[[int], str | None]
+STOPPED: Final = frozenset({0, -signal.SIGTERM})
+"""How a program ends that is asked to; it may not have got so far as to listen."""
 
 
 class Nursery:
@@ -96,10 +96,12 @@ class Program:
         finally:
             self.signal(signal.SIGCONT)
 
-    def stop(self) -> int | None:
-        """Ask it to end; its exit status."""
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
         self.signal(signal.SIGTERM)
-        return self._collect()
+        status = self._collect()
+        if status not in STOPPED | self.may_give_up:
+            self.surprises.append(f"{self.name} ended with {status} when stopped: {self.last_words()}")
 
     def revive(self) -> None:
         """Start it again if it ended by itself, and note that if it should not have."""

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from chaos.attempt import DEEDS
+from chaos.attempt import DEEDS, seed_of
 from chaos.deck import CARDS, LONGEST_S, SHORTEST_S, choose, injections, scripts
 
 
@@ -41,6 +41,11 @@ def test_a_seed_brings_the_same_jobs_again_and_all_are_of_known_scripts() -> Non
     runs = [run for job in jobs for run in job]
     assert {deed for deed, _ in runs} == set(DEEDS) - {"poison"}
     assert all(SHORTEST_S <= duration_s <= LONGEST_S for _, duration_s in runs)
+
+
+def test_no_job_asks_for_the_same_run_twice() -> None:
+    """A sweep that lists a value twice is refused: of 20,000 jobs none does."""
+    assert all(len({seed_of(*run) for run in job}) == len(job) for job in itertools.islice(scripts(9), 20_000))
 
 
 @pytest.mark.parametrize(("pick", "number", "chosen"), [(0.0, 3, 0), (0.34, 3, 1), (0.999, 3, 2), (1.0, 3, 2)])
