@@ -144,7 +144,7 @@ def is_up(direction: int) -> bool:
 def ordered(documents: Sequence[Document], sort: Mapping[str, int]) -> list[Document]:
     """Sorted by several fields, the first one counting most."""
     found = list(documents)
-    if len(found) < 2:  # noqa: PLR2004 - one is in order
+    if len(found) < 2:
         return found
     for path, direction in reversed(list(sort.items())):
         found.sort(key=lambda document: order_of(found_at(document, path)), reverse=not is_up(direction))

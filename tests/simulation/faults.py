@@ -56,7 +56,8 @@ class Fault:
 
     ``fail-before``: it is not done, and an error is reported. ``fail-after``: it is done, and an error is reported.
     ``fail-late``: an error is reported, and ``delay_s`` later it is done. ``crash-…``: the same, but instead of an
-    error the leader that asked for it is gone at that moment. ``none``: it is done ``delay_s`` later than otherwise.
+    error the leader that asked for it is gone at that moment. ``none``: it is done. But for what is late, all of that
+    happens ``delay_s`` later than otherwise.
     """
 
     kind: FaultKind = "none"
@@ -120,7 +121,7 @@ class LeaderGate:
         fault = choke.plan(operation)
         if choke.tell is not None:
             choke.tell(operation, fault)
-        delay_s = choke.latency_s(operation) + (fault.delay_s if fault.kind == "none" else 0.0)
+        delay_s = choke.latency_s(operation) + (0.0 if fault.kind.endswith("late") else fault.delay_s)
         if delay_s > 0:
             await choke.loop.pause(delay_s)
         if fault.kind == "none":

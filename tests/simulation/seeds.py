@@ -199,6 +199,11 @@ def _host_held_up(world: World, host: Host, _leader: SimulatedLeader, rng: Rando
     return lambda: world.hold_up_host(host, seconds)
 
 
+def _host_paused(world: World, host: Host, _leader: SimulatedLeader, rng: Random) -> Incident:
+    seconds = rng.choice((5.0, 14.0, 30.0))
+    return lambda: world.pause_host(host, seconds)
+
+
 def _slow_kills(world: World, host: Host, _leader: SimulatedLeader, _rng: Random) -> Incident:
     def incident() -> None:
         world.faults["slow-kills"] += 1
@@ -250,6 +255,7 @@ _INCIDENTS: Final[tuple[tuple[Make, int], ...]] = (
     (_agent_killed, 4),
     (_agent_stopped, 2),
     (_host_held_up, 3),
+    (_host_paused, 1),
     (_slow_kills, 1),
     (_leader_crash, 3),
     (_leader_held_up, 3),

@@ -36,7 +36,7 @@ def unsettled(store: MemoryStore, hosts: Sequence[Host], leaders: Sequence[Simul
         if not document["recorded"]:
             return f"run {document['_id']} is {state}, and what follows from that is not stored"
     for document in store.table(schema.JOBS).documents.values():
-        if not document["complete"]:
+        if not document["complete"] or document["searching"]:
             return f"job {document['_id']} is not complete"
     for host in hosts:
         if host.agent is None or host.processes or host.orders or host.agent.state.attempts:

@@ -32,7 +32,7 @@ def test_every_kind_of_fault_is_among_them() -> None:
     assert kinds >= {
         "request-lost", "answer-lost", "delayed", "duplicate", "ring-lost", "many-rings",
         "partition", "request-cut-off", "answer-cut-off",
-        "agent-killed", "agent-stopped", "host-held-up", "slow-kills",
+        "agent-killed", "agent-stopped", "host-held-up", "host-paused", "slow-kills",
         "leader-crash", "leader-held-up", "clock-step", "host-clock-step", "sweeps-twice",
         "store-fail-before", "store-fail-after", "store-fail-late", "store-none",
         "store-crash-before", "store-crash-after", "store-crash-late",

@@ -16,7 +16,7 @@ import structlog
 
 from follower.agent import events
 from shared.wire.assignment import Assignment
-from simulation import settled
+from simulation import accounts, settled
 from simulation.attempts import Script
 from simulation.clients import Client, Plan
 from simulation.faults import Choke, Fault, FaultPlan, Operation, no_faults
@@ -164,6 +164,8 @@ class World:
     def check(self) -> None:
         """All that must hold once it is settled."""
         settled.check(self.shared.store, self.hosts, self.leaders, self.inspector)
+        for promise, what in accounts.faults(self.shared.store):
+            self.inspector.broken(promise, what)
         for fault in self.network.unexpected:
             self.inspector.broken("errors", fault)
         for complaint in self.loop.complaints:
@@ -248,6 +250,13 @@ class World:
         self.tell(host.name, f"is held up for {seconds:.1f} s")
         self.inspector.held_up(host.name, self.loop.time() + seconds)
         host.hold_up(seconds)
+
+    def pause_host(self, host: Host, seconds: float) -> None:
+        """Its whole machine stands still, with its clocks, and does not notice."""
+        self.faults["host-paused"] += 1
+        self.tell(host.name, f"stands still for {seconds:.1f} s")
+        self.inspector.held_up(host.name, self.loop.time() + seconds)
+        host.pause(seconds)
 
     def cut(self, caller: str, leader: SimulatedLeader, way: Any, seconds: float) -> None:
         """Nothing gets through between them, one way (``to``, ``from`` the leader) or ``both``."""
