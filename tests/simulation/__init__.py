@@ -27,19 +27,34 @@ The world, on top of it:
 ``world``
     ``World(rng, Size(leaders, slots))``: leaders, hosts, a network and clients. ``begin()``, ``submit(plan)``,
     ``cancel(client)``, then ``loop.run_until(at_s)``; what goes wrong: ``crash_leader``, ``hold_up_leader``,
-    ``step_clock``, ``hold_up_host``, ``cut``, ``set_weather``; at last ``heal()``, ``settle(within_s)``, ``check()``,
-    ``end()``.
+    ``step_clock``, ``hold_up_host``, ``pause_host``, ``cut``, ``set_weather``; at last ``heal()``,
+    ``settle(within_s)``, ``check()``, ``end()``.
 ``network``, ``hosts``, ``agents``, ``attempts``, ``disk``, ``clients``
     Messages with mishaps; a follower's machine; its agent (the real state machine, the real calls); scripted attempts;
     what survives on disk; people who submit and cancel.
-``inspector``, ``laws``, ``settled``
-    Promises that are checked at every write and on every device, and those that hold once everything has calmed down.
+``inspector``, ``laws``, ``settled``, ``accounts``
+    Promises and the protocol's own laws, checked at every write, answer and device; what holds once everything has
+    calmed down; numbers, compared with what they were made of.
 ``seeds``, ``campaign``
     ``run_seed(seed) -> Outcome``; many of them on several cores. ``python -m simulation SEED --trace`` prints every
     event of one (``PYTHONPATH=tests``); ``make chaos-long`` plays two hundred thousand.
 
+Nothing left to chance:
+
+``stories``, ``plots``, ``cues``
+    Scripted stories; what one is made of; the moments in it, and what goes wrong at them.
+``stage``, ``actors``, ``points``, ``grid``
+    The world in which a story is played, where each store write, ring, instruction and disk write is a numbered and
+    named point; GridFS in memory, so that uploads have their real writes.
+``crash_points``
+    Every death at every point, and every write's failure: ``python -m simulation.crash_points STORY ATTEMPT ACTOR
+    NUMBER WHEN BACK_AFTER_S`` plays one, with all that happens.
+``mutations``, ``hunts``
+    A table of bugs that the protocol must not have, and what finds each of them.
+
 What is not simulated: HTTP and its parsing, real threads (calls of one agent interleave, its state machine does not),
-MongoDB beyond its contract (no elections, no lost acknowledged writes), deadlines, searches and uploads of models.
+MongoDB beyond its contract (no elections, no lost acknowledged writes), uploads of models; in storms no deadlines,
+searches and reuse.
 
 A crash at the n-th write, in full::
 

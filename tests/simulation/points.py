@@ -36,6 +36,7 @@ PHASES: Final = (
     ("Queue.renew", "running (renewal)"),
     ("Queue.progress", "running (progress)"),
     ("Reconciler.", "reconciling"),
+    ("Presence.", "sign of life"),
     ("Outbox.", "announcing"),
     ("Reaper.", "reaping"),
 )
