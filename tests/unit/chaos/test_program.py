@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from chaos.program import Keeper, Nursery, Program, environment_of
 
-LISTENS = "import signal, time; signal.signal(15, lambda *_: exit(0)); print('ready', flush=True); time.sleep(60)"
+LISTENS = (
+    "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(0)); print('ready', flush=True); time.sleep(60)"
+)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_what_ends_by_itself_is_started_again_and_noted_unless_it_may(
     tmp_path: Path, nursery: Nursery, status: int, noted: bool
 ) -> None:
     """With its status and its last words."""
-    it = program(tmp_path, nursery, f"print('farewell'); exit({status})", 1)
+    it = program(tmp_path, nursery, f"import sys; print('farewell'); sys.exit({status})", 1)
     it.start()
     assert it.process is not None
     it.process.wait()
