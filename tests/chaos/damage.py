@@ -173,7 +173,7 @@ class Damage:
 
     def _is_fair_game(self, run_id: str) -> bool:
         known = self.book.runs.get(run_id)
-        return known is not None and known.deed != "poison"
+        return known is not None and known.is_live and known.deed != "poison"
 
     # ------------------------------------------------------------------------------------------------ links
 

@@ -1,7 +1,8 @@
 """What README and docs/ show is run: every job file is read, every command and every program is executed.
 
 A fence's language decides: ``yaml`` is a job file, ``sh`` runs against a live stack, ``python`` is a program,
-``make`` names targets that tests/architecture looks up, ``text`` and ``json`` are output and are not run.
+``make`` names targets that tests/architecture looks up, ``text`` and ``json`` are output and are not run, and the
+metrics that ``promql`` asks for are among those that the leader exports.
 """
 
 import os
@@ -17,7 +18,7 @@ from shared.jobs.document import read_job
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-KNOWN = {"yaml", "sh", "python", "make", "text", "json", "http", "toml"}
+KNOWN = {"yaml", "sh", "python", "make", "text", "json", "http", "toml", "promql"}
 BLOCKS = [
     pytest.param(language, body, id=f"{page.relative_to(ROOT)}:{page.read_text()[: match.start()].count(chr(10)) + 1}")
     for page in PAGES

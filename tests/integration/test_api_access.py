@@ -20,7 +20,7 @@ OPEN: Final = {"getHealth", "getReadiness"}
 READING: Final = {
     "getMetrics", "getVersion", "getOpenApi", "getJobSchema", "validateJob", "planJob", "listJobs", "getJob", "getRun",
     "streamRunEvents", "getRunLog", "getRunSamples", "getRunRecord", "listRecords", "getLeaderboard", "downloadModel",
-    "searchModels", "getModel", "listDatasets", "downloadDataset", "listFollowers", "explainRun",
+    "searchModels", "getModel", "listDatasets", "downloadDataset", "listFollowers", "explainRun", "getHistory",
 }  # fmt: skip
 WORKING: Final = {
     "submitJob", "cancelJob", "cancelRun", "registerModel", "uploadModel", "updateModel", "registerDataset",

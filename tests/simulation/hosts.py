@@ -68,6 +68,7 @@ class Host:
         self.kill_takes_s = 0.05
         self.held_up_until_s = 0.0
         self.lost_s = 0.0
+        self._still_until_s = 0.0
         self.agent: SimulatedAgent | None = None
         self.processes: dict[AttemptKey, AttemptProcess] = {}
         self.disk = Disk()
@@ -132,9 +133,13 @@ class Host:
     def pause(self, seconds: float) -> None:
         """The whole machine stands still, with its attempts and its clocks, and does not notice."""
         self.hold_up(seconds)
-        self.lost_s += seconds
+        now_s = self.around.loop.time()
+        still_until_s = max(self._still_until_s, now_s + seconds)
+        lost_s = still_until_s - max(self._still_until_s, now_s)
+        self._still_until_s = still_until_s
+        self.lost_s += lost_s
         for process in self.processes.values():
-            process.delayed_s += seconds
+            process.delayed_s += lost_s
 
     def _go_on(self) -> None:
         if self.agent is not None and not self.is_held_up:

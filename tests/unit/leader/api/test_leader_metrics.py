@@ -20,6 +20,7 @@ from shared.jobs.lifecycle import Cause, RunState, RunStatus
 from shared.scheduling.backlog import Backlog
 from shared.scheduling.setup_times import Served
 
+PAGE = Path(__file__).parents[4] / "docs" / "metrics.md"
 STATE = StateSnapshot(
     runs={"queued": 3, "running": 1},
     queue_predicted_s=42.5,
@@ -87,10 +88,18 @@ def test_every_metric_is_described_in_the_page_and_no_other() -> None:
     metrics.observe(route="getJob", status=200, duration_s=0.03)
     families = text_string_to_metric_families(metrics.render(replace(STATE, within_p90=0.9)).decode())
     shown = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
-    page = (Path(__file__).parents[4] / "docs" / "metrics.md").read_text()
-    described = set(re.findall(r"^\| `(inferbench_\w+)`", page, re.MULTILINE))
+    described = set(re.findall(r"^\| `(inferbench_\w+)`", PAGE.read_text(), re.MULTILINE))
     own = {name for name in shown if name.startswith("inferbench_") and not name.endswith("_created")}
     assert described == own
+
+
+def test_queries_in_the_page_ask_for_metrics_that_it_describes() -> None:
+    """A query for what nobody exports answers nothing, and says so to nobody."""
+    page = PAGE.read_text()
+    queries = "".join(re.findall(r"^```promql\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    asked = set(re.findall(r"\binferbench_\w+", queries))
+    assert asked
+    assert asked <= set(re.findall(r"^\| `(inferbench_\w+)`", page, re.MULTILINE))
 
 
 def test_a_crowd_of_teams_makes_few_series() -> None:
