@@ -68,7 +68,7 @@ class MongoJobs:
     async def accepted(self, *, after: str, limit: int) -> list[AcceptedJob]:
         where = {"seq": {"$gt": str(after)}}
         with driver_errors("looking for accepted jobs"):
-            found = await select(self._jobs, where, [("seq", ASCENDING)], limit, fields={"run_count": "$run_count"})
+            found = await select(self._jobs, where, [("seq", ASCENDING)], limit, fields=["run_count"])
         return [AcceptedJob(id=document["_id"], run_count=document["run_count"]) for document in found]
 
     async def mark_complete(self, job_ids: Collection[str]) -> None:
@@ -141,10 +141,10 @@ class MongoRuns:
         return [outlook.waiting_from_document(document) for document in found]
 
     async def waiting_of(self, job_id: str) -> tuple[int, list[WaitingRun]]:
-        fields = {**outlook.WAITING_FIELDS, "state": "$status.state"}
+        fields = outlook.WAITING_FIELDS
         with driver_errors("reading who waits of a job"):
             found = await select(self._runs, {"job_id": str(job_id)}, [("index", ASCENDING)], MAX_RUNS, fields=fields)
-        waiting = [document for document in found if document["state"] == RunState.QUEUED.value]
+        waiting = [document for document in found if document["status"]["state"] == RunState.QUEUED.value]
         return len(found), [outlook.waiting_from_document(document) for document in waiting]
 
     async def bind(self, run_ids: Collection[str], slot: SlotKey) -> None:

@@ -15,15 +15,16 @@ async def select(
     sort: Sequence[tuple[str, int]],
     limit: int,
     *,
-    fields: Mapping[str, str] | None = None,
+    fields: Sequence[str] = (),
 ) -> list[Document]:
-    """Documents that match, in order; whole, or of them only ``fields``: name in the answer -> "$path".
+    """Documents that match, in order; whole, or of them only these ``fields`` of the top level.
 
-    ``sort`` names an index's fields behind those that ``where`` fixes.
+    ``sort`` names an index's fields behind those that ``where`` fixes. Fields are neither renamed nor taken from
+    inside others: the embedded server would look through the whole collection to do so.
     """
     pipeline: list[Document] = [{"$match": dict(where)}, {"$sort": dict(sort)}, {"$limit": limit}]
     if fields:
-        pipeline.append({"$project": dict(fields)})
+        pipeline.append({"$project": dict.fromkeys(fields, 1)})
     return await (await collection.aggregate(pipeline)).to_list()
 
 

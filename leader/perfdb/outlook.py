@@ -13,15 +13,10 @@ from shared.scheduling.setup_times import Served
 
 Document = dict[str, Any]
 
-WAITING_FIELDS: Final = {
-    "fence": "$status.fence",  # not every server that this runs on keeps the path of a field that is only named
-    "not_before_us": "$status.not_before_us",
-    "avoid": "$status.avoid",
-    **{
-        name: f"${name}"
-        for name in ("job_id", "team", "priority", "predicted_s", "outlook", "needs", "bound_to", "created_at_us")
-    },
-}
+WAITING_FIELDS: Final = (
+    "job_id", "team", "priority", "predicted_s", "outlook", "needs", "bound_to", "created_at_us", "status",
+)  # fmt: skip
+LEASE_FIELDS: Final = ("status",)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -67,18 +62,17 @@ def _needs(text: str) -> Needs:
     return tuple(Need(*need) for need in json.loads(text))
 
 
-LEASE_FIELDS: Final = {"fence": "$status.fence", "expires_at_us": "$status.lease.expires_at_us"}
-
-
 def lease_from_document(document: Document) -> HeldLease:
     """From ``LEASE_FIELDS`` alone."""
-    expires_at = _EPOCH + document["expires_at_us"] * _MICROSECOND
-    return HeldLease(run_id=document["_id"], fence=document["fence"], expires_at=expires_at)
+    status = document["status"]
+    expires_at = _EPOCH + status["lease"]["expires_at_us"] * _MICROSECOND
+    return HeldLease(run_id=document["_id"], fence=status["fence"], expires_at=expires_at)
 
 
 def waiting_from_document(document: Document) -> WaitingRun:
     """From ``WAITING_FIELDS`` alone."""
-    bound_to, not_before_us = document.get("bound_to"), document.get("not_before_us")
+    status, bound_to = document["status"], document.get("bound_to")
+    not_before_us = status.get("not_before_us")
     return WaitingRun(
         id=document["_id"],
         job_id=document["job_id"],
@@ -86,10 +80,10 @@ def waiting_from_document(document: Document) -> WaitingRun:
         priority=document["priority"],
         predicted_s=float(document["predicted_s"]),
         needs=_needs(document["needs"]),
-        fence=document["fence"],
+        fence=status["fence"],
         bound_to=SlotKey(*json.loads(bound_to)) if bound_to else None,
         not_before=None if not_before_us is None else _EPOCH + not_before_us * _MICROSECOND,
-        avoid=tuple(document.get("avoid") or ()),  # absent before retries went elsewhere
+        avoid=tuple(status.get("avoid") or ()),  # absent before retries went elsewhere
         created_at=_EPOCH + document["created_at_us"] * _MICROSECOND,
         **_read(document.get("outlook")),
     )
