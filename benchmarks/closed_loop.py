@@ -56,7 +56,7 @@ def closed_loop_null() -> Iterable[Figure]:
 def _beside_wrk(behaviour: Behaviour) -> dict[str, list[float]]:
     with golden_server(behaviour, cores=[SERVER]) as server, tempfile.TemporaryDirectory() as folder:
         target = target_of(server)
-        request = DIALECTS["http"].encode(target, [TENSOR])
+        request = DIALECTS["openinference-http"].encode(target, [TENSOR])
         url = f"http://{server.host}:{server.port}{target.path}"
 
         def theirs() -> float:
@@ -73,7 +73,7 @@ def closed_loop_grpc() -> Iterable[Figure]:
     """
     with golden_server(NULL, protocol="grpc", cores=[SERVER]) as server, tempfile.TemporaryDirectory() as name:
         target, folder = target_of(server), Path(name)
-        message = DIALECTS["grpc"].encode(target, [TENSOR])
+        message = DIALECTS["openinference-grpc"].encode(target, [TENSOR])
         file = folder / "message"
         file.write_bytes(message[PREFIX_BYTES:])
         url = f"http://{server.host}:{server.port}{PATHS['grpc']}"

@@ -89,7 +89,7 @@ def load(
         request = LoadRequest(
             plan=plan,
             target=target,
-            encoded=[DIALECTS[target.protocol].encode(target, [tensor])],
+            encoded=[DIALECTS[target.dialect].encode(target, [tensor])],
             pipeline=PipelineSpec(),
             input_name=tensor.name,
             input_datatype=tensor.datatype,

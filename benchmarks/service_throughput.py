@@ -16,7 +16,7 @@ from benchmarks.rounds import interleaved, ratio, told
 from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor
 from follower.load.protocol import Target
-from follower.serve.onnxruntime.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import OnnxRuntimePlatform
 from model_repo.canonical.families import generate
 from shared.jobs.spec import FullyConnectedModel
 
@@ -38,7 +38,7 @@ def service_throughput() -> Iterable[Figure]:
         return
     with small_service() as target, tempfile.TemporaryDirectory() as folder:
         tensor = InputTensor(name="input", datatype="FP32", array=np.ones((1, WIDTH), np.float32))
-        request = DIALECTS["http"].encode(target, [tensor])
+        request = DIALECTS["openinference-http"].encode(target, [tensor])
         url = f"http://{target.host}:{target.port}{target.path}"
         workload = {"pattern": "closed", "concurrency": CONCURRENCY, "duration": f"{SECONDS}s"}
 

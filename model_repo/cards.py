@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from model_repo.onnx_facts import OnnxFacts, TensorFacts
 from shared.errors import InvalidModel, Problem
+from shared.jobs.formats import ModelFormat
 from shared.jobs.pipeline import PostprocessOp, PreprocessOp
 
 Datatype = Literal[
@@ -36,7 +36,7 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["onnx"] = "onnx"
+    format: ModelFormat = "onnx"
     task: str = ""
     description: str = ""
     source: str = ""
@@ -53,14 +53,13 @@ class ModelCard(BaseModel):
     postprocess: tuple[PostprocessOp, ...] = Field((), description="Hint: what a job's pipeline should do after it.")
 
 
-def complete_card(sent: Mapping[str, Any], facts: OnnxFacts) -> ModelCard:
-    """The card that a user sent, with what it leaves open filled in from the model's own bytes.
+def complete_card(sent: Mapping[str, Any], found: Mapping[str, Any]) -> ModelCard:
+    """The card that a user sent, with what it leaves open filled in from ``found``, which the model's own bytes say.
 
     Raises:
         InvalidModel: The card is malformed, or says something that the bytes contradict; all problems are listed.
     """
     card = parse_card(sent)
-    found = _fields_of(facts)
     problems = [
         Problem(path=f"card.{field}", message="contradicts the model file", found=f"{said}", allowed=f"{value}")
         for field, value in found.items()
@@ -84,16 +83,3 @@ def parse_card(sent: Mapping[str, Any]) -> ModelCard:
             Problem(path=".".join(["card", *map(str, fault["loc"])]), message=fault["msg"]) for fault in error.errors()
         ]
         raise InvalidModel("The model card is not valid", problems=problems) from None
-
-
-def _fields_of(facts: OnnxFacts) -> dict[str, Any]:
-    return {
-        "inputs": tuple(map(_tensor_card, facts.inputs)),
-        "outputs": tuple(map(_tensor_card, facts.outputs)),
-        "opset": facts.opset,
-        "weight_bytes": facts.weight_bytes,
-    }
-
-
-def _tensor_card(tensor: TensorFacts) -> TensorCard:
-    return TensorCard.model_validate({"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape})

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, BinaryIO, Final, Literal
 
-from model_repo.cards import complete_card, parse_card
-from model_repo.onnx_check import check_onnx
+from model_repo.cards import parse_card
+from model_repo.format_checks import check_model
 from model_repo.protocol import Blob, BlobStore, VersionedBlob, VersionStore
 from model_repo.uploads import Uploads, require_ready
 from shared.clock import Clock
@@ -27,7 +27,7 @@ class ModelRepository:
     def __init__(
         self, versions: VersionStore, blobs: BlobStore, clock: Clock, *, max_bytes: int, in_use: InUse
     ) -> None:
-        self._uploads = Uploads(versions, blobs, clock, kind="model", max_bytes=max_bytes, check=check_model)
+        self._uploads = Uploads(versions, blobs, clock, kind="model", max_bytes=max_bytes, check=_checked)
         self._versions = versions
         self._blobs = blobs
         self._in_use = in_use
@@ -85,9 +85,8 @@ class ModelRepository:
         return versions + await self._blobs.sweep(older_than_s=pending_older_than_s)
 
 
-def check_model(file: BinaryIO, card: dict[str, Any]) -> dict[str, Any]:
-    """The card, completed from the file's own facts. Raises InvalidModel."""
-    return complete_card(card, check_onnx(file)).model_dump(mode="json")
+def _checked(file: BinaryIO, card: dict[str, Any]) -> dict[str, Any]:
+    return check_model(file, card).model_dump(mode="json")
 
 
 def _keeping_what_the_file_says(old: VersionedBlob, card: dict[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _exchange(target: Target, request: bytes, timeout_ns: int) -> Codec:
     Raises:
         NoAnswer: no usable answer.
     """
-    codec = DIALECTS[target.protocol].codec(target, keep_body=True)
+    codec = DIALECTS[target.dialect].codec(target, keep_body=True)
     try:
         with socket.create_connection((target.host, target.port), timeout=timeout_ns / 1e9) as connection:
             connection.sendall(codec.greeting())

@@ -136,6 +136,7 @@ def _in_force(prepared: Prepared, service: Service) -> dict[str, Any]:
     """What is really so, read back from the running processes."""
     dataset = prepared.dataset
     return {
+        "service": dict(service.facts()),
         "server_affinity": _affinity(service.pids()),
         "attempt_affinity": _affinity([0]),
         "cpu_quota_cores": cpu_quota_cores(),

@@ -2,7 +2,7 @@
 
 from follower.attempt.prepare import Prepared
 from follower.generate.requests import payloads, synthetic_requests
-from follower.load.dialects import infer_target
+from follower.load.dialects import target_of
 from follower.load.protocol import LoadRequest
 from follower.serve.protocol import Endpoint, ModelMetadata
 from shared.errors import AttemptFailed, InvalidInput
@@ -19,7 +19,7 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
     """
     spec, slot = prepared.order.assignment.spec, prepared.order.slot
     requests = spec.requests
-    target = infer_target(spec.service.protocol, endpoint.host, endpoint.port, endpoint.model_name)
+    target = target_of(endpoint)
     encoded: tuple[bytes, ...] = ()
     raw: tuple[tuple[bytes, ...], ...] = ()
     if prepared.dataset is None:

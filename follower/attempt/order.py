@@ -55,7 +55,8 @@ class AttemptDir:
 
     @property
     def model(self) -> Path:
-        return self.root / "model.onnx"
+        """The folder of the model that is served."""
+        return self.root / "model"
 
     @property
     def server(self) -> Path:

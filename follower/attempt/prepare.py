@@ -57,7 +57,18 @@ class Prepared:
             server_cores=slot.server_cores,
             workdir=self.directory.server,
             example_shapes=self._example_shapes(),
+            labels=self._labels(),
         )
+
+    def _labels(self) -> Mapping[str, str]:
+        assignment = self.order.assignment
+        return {
+            "inferbench.follower": self.order.follower,
+            "inferbench.incarnation": self.order.incarnation,
+            "inferbench.run": assignment.run_id,
+            "inferbench.attempt": str(assignment.attempt),
+            "inferbench.fence": str(assignment.fence),
+        }
 
     def _example_shapes(self) -> Mapping[str, Sequence[int]]:
         """The first inference has the shape of a real sample where there is one to look at."""

@@ -19,7 +19,7 @@ def script_of(target: Target, request: bytes, timeout_ns: int) -> Script:
     Raises:
         CalibrationFailed: no answer, or none that says success.
     """
-    codec = DIALECTS[target.protocol].codec(target, keep_body=True)
+    codec = DIALECTS[target.dialect].codec(target, keep_body=True)
     try:
         with socket.create_connection((target.host, target.port), timeout=timeout_ns / 1e9) as connection:
             connection.sendall(codec.greeting())

@@ -1,49 +1,85 @@
-"""The model of an attempt: fetched by its digest, or generated on the spot."""
+"""The model of an attempt: fetched by its digest, or generated on the spot, in a format that the platform loads."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from follower.generate.blob_cache import BlobCache
 from model_repo.cards import ModelCard, parse_card
 from shared.errors import AttemptFailed, InvalidModel
+from shared.jobs.formats import SERVES, ModelFormat, ways_to_serve
 from shared.jobs.lifecycle import Cause
-from shared.jobs.spec import CanonicalSpec, GeneratedModel
+from shared.jobs.spec import CanonicalSpec, GeneratedModel, ServiceSpec
 from shared.wire.assignment import Assignment, ModelPin
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be served."""
+    """A model that can be served. ``path``: a file; of a SavedModel the folder."""
 
     path: Path
     name: str
     card: ModelCard
 
 
-def obtain_model(assignment: Assignment, target: Path, cache: BlobCache) -> Model:
-    """Put the model's file at ``target``.
+Make = Callable[[CanonicalSpec, Path], Model]
+"""Writes a canonical model into a folder."""
 
-    Raises:
-        AttemptFailed: MODEL_UNAVAILABLE where it cannot be had or made; DISK_FULL, FOLLOWER_ERROR.
-    """
-    try:
-        if isinstance(assignment.spec.model, GeneratedModel):
-            return _generate(assignment.spec.model.generate, target)
-        if assignment.model is None:
-            raise AttemptFailed(Cause.MODEL_UNAVAILABLE, f"no version of {assignment.spec.model.name} was pinned")
-        return _fetch(assignment.model, target, cache)
-    except InvalidModel as error:
-        raise AttemptFailed(Cause.MODEL_UNAVAILABLE, error.detail) from error
+Unpack = Callable[[Path, Path], Path]
+"""(the fetched file, the folder that it lies in) -> what a platform is given."""
 
 
-def _generate(spec: CanonicalSpec, target: Path) -> Model:
+def _make_onnx(spec: CanonicalSpec, folder: Path) -> Model:
     from model_repo.canonical.families import generate  # noqa: PLC0415 - onnx is slow to import, and seldom needed
 
     model = generate(spec)
+    target = folder / "model.onnx"
     target.write_bytes(model.onnx_bytes)
     return Model(target, f"canonical-{spec.family}", model.card)
 
 
-def _fetch(pin: ModelPin, target: Path, cache: BlobCache) -> Model:
+MAKERS: Final[Mapping[ModelFormat, Make]] = {"onnx": _make_onnx}
+"""How canonical models are made in each format."""
+
+FILES: Final[Mapping[ModelFormat, str]] = {"onnx": "model.onnx", "torchscript": "model.pt", "savedmodel": "model.tar"}
+UNPACK: Final[Mapping[ModelFormat, Unpack]] = {}
+"""Formats whose stored bytes are not what a platform loads."""
+
+
+def obtain_model(assignment: Assignment, folder: Path, cache: BlobCache) -> Model:
+    """Put the model into ``folder``, which is made.
+
+    Raises:
+        AttemptFailed: MODEL_UNAVAILABLE where it cannot be had, made or loaded; DISK_FULL, FOLLOWER_ERROR.
+    """
+    spec = assignment.spec
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if isinstance(spec.model, GeneratedModel):
+            return _generate(spec.model.generate, spec.service, folder)
+        if assignment.model is None:
+            raise AttemptFailed(Cause.MODEL_UNAVAILABLE, f"no version of {spec.model.name} was pinned")
+        return _fetch(assignment.model, spec.service, folder, cache)
+    except InvalidModel as error:
+        raise AttemptFailed(Cause.MODEL_UNAVAILABLE, error.detail) from error
+
+
+def _generate(spec: CanonicalSpec, service: ServiceSpec, folder: Path) -> Model:
+    loads = SERVES[service.platform]
+    makers = [MAKERS[each] for each in loads if each in MAKERS]
+    if not makers:
+        detail = f"canonical models can be made as {', '.join(MAKERS)}; {service.platform} loads {', '.join(loads)}"
+        raise AttemptFailed(Cause.MODEL_UNAVAILABLE, detail)
+    return makers[0](spec, folder)
+
+
+def _fetch(pin: ModelPin, service: ServiceSpec, folder: Path, cache: BlobCache) -> Model:
+    card = parse_card(pin.card)
+    if card.format not in SERVES[service.platform]:
+        detail = f"{service.platform} does not load {card.format}; {ways_to_serve(card.format, service.platform)}"
+        raise AttemptFailed(Cause.MODEL_UNAVAILABLE, f"model {pin.name}: {detail}")
+    target = folder / FILES[card.format]
     cache.link(pin, target)
-    return Model(target, pin.name, parse_card(pin.card))
+    unpack = UNPACK.get(card.format)
+    return Model(unpack(target, folder) if unpack else target, pin.name, card)

@@ -31,7 +31,7 @@ def synthetic_requests(
         AttemptFailed: PIPELINE_FAILED where the model takes no such batch.
     """
     stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(_VALUE_STREAM,))))
-    dialect = DIALECTS[target.protocol]
+    dialect = DIALECTS[target.dialect]
     return tuple(
         dialect.encode(target, [_random_input(tensor, batch_size, stream) for tensor in model.inputs])
         for _ in range(distinct)

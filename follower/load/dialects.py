@@ -1,7 +1,7 @@
 """What can be spoken with a service: how a request is written, how its answer is read, who frames both."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from follower.load.codec import Codec
 from follower.load.encode import HEADER_LENGTH, Array, InputTensor, authority, decode_infer, encode_infer
@@ -9,12 +9,15 @@ from follower.load.http2.client import GrpcCodec, request_block
 from follower.load.infer_message import decode_infer_message, encode_infer_message
 from follower.load.protocol import Target
 from follower.load.response import ResponseReader
-
-_MODEL_INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
+from follower.serve.protocol import DialectName, Endpoint
 
 
 class Dialect(Protocol):
     """One way to ask for an inference."""
+
+    def path(self, model_name: str) -> str:
+        """Where inferences of the model are asked for."""
+        ...
 
     def encode(self, target: Target, inputs: Sequence[InputTensor]) -> bytes:
         """A finished request: what ``Codec.start`` takes.
@@ -40,6 +43,9 @@ class Dialect(Protocol):
 class HttpDialect:
     """Open Inference Protocol v2 over HTTP/1.1 with binary tensors."""
 
+    def path(self, model_name: str) -> str:
+        return f"/v2/models/{model_name}/infer"
+
     def encode(self, target: Target, inputs: Sequence[InputTensor]) -> bytes:
         return encode_infer(target, inputs)
 
@@ -53,6 +59,9 @@ class HttpDialect:
 class GrpcDialect:
     """Open Inference Protocol v2 as unary gRPC calls over HTTP/2, unencrypted and with prior knowledge."""
 
+    def path(self, model_name: str) -> str:  # noqa: ARG002 - the message names the model
+        return "/inference.GRPCInferenceService/ModelInfer"
+
     def encode(self, target: Target, inputs: Sequence[InputTensor]) -> bytes:
         return encode_infer_message(target.model_name, inputs)
 
@@ -63,10 +72,18 @@ class GrpcDialect:
         return GrpcCodec(request_block(authority(target).encode(), target.path.encode()), keep_body=keep_body)
 
 
-DIALECTS: Final[Mapping[Literal["http", "grpc"], Dialect]] = {"http": HttpDialect(), "grpc": GrpcDialect()}
+DIALECTS: Final[Mapping[DialectName, Dialect]] = {
+    "openinference-http": HttpDialect(),
+    "openinference-grpc": GrpcDialect(),
+}
 
 
-def infer_target(protocol: Literal["http", "grpc"], host: str, port: int, model_name: str) -> Target:
-    """Where a service of the Open Inference Protocol v2 takes inferences of one model."""
-    path = f"/v2/models/{model_name}/infer" if protocol == "http" else _MODEL_INFER
-    return Target(host=host, port=port, path=path, protocol=protocol, model_name=model_name)
+def target_of(endpoint: Endpoint) -> Target:
+    """Where a service takes inferences of its model."""
+    return Target(
+        host=endpoint.host,
+        port=endpoint.port,
+        path=DIALECTS[endpoint.dialect].path(endpoint.model_name),
+        dialect=endpoint.dialect,
+        model_name=endpoint.model_name,
+    )

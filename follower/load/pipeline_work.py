@@ -21,7 +21,7 @@ class PipelineWork:
         """Raises PipelineFailed where the ops cannot be built."""
         self._raw = request.raw
         self._target = request.target
-        self._dialect = DIALECTS[request.target.protocol]
+        self._dialect = DIALECTS[request.target.dialect]
         self._input = (request.input_name, request.input_datatype)
         self._output_name = request.output_name
         self._preprocess = build_preprocess(request.pipeline)

@@ -25,7 +25,7 @@ class Pool:
     def __init__(self, target: Target, waiter: Waiter, *, keep_body: bool, connect: Connect = Connection) -> None:
         """Raises OSError where the host's name cannot be resolved."""
         self._target = target
-        self._dialect = DIALECTS[target.protocol]
+        self._dialect = DIALECTS[target.dialect]
         self._family: int
         self._address: Any
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)

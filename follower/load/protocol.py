@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from follower.serve.protocol import DialectName
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
@@ -23,8 +24,13 @@ class Target:
     host: str
     port: int
     path: str  # "/v2/models/NAME/infer"; for gRPC "/inference.GRPCInferenceService/ModelInfer"
-    protocol: Literal["http", "grpc"] = "http"
+    dialect: DialectName = "openinference-http"
     model_name: str = ""  # gRPC names the model inside the message
+
+    @property
+    def protocol(self) -> Literal["http", "grpc"]:
+        """What frames its exchanges."""
+        return "grpc" if self.dialect.endswith("-grpc") else "http"
 
 
 @dataclass(frozen=True, kw_only=True)

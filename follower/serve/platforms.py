@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Final
 
-from follower.serve.onnxruntime.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import OnnxRuntimePlatform
 from follower.serve.protocol import Platform, PlatformTable
 from shared.errors import Conflict, NotAvailable
 from shared.wire.identity import PlatformOffer

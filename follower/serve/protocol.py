@@ -12,21 +12,38 @@ Obligations of every implementation:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 from shared.jobs.spec import ServiceSpec
 from shared.measure.record import ColdStart
 from shared.wire.identity import PlatformOffer
 
-__all__ = ["Endpoint", "ModelMetadata", "Platform", "PlatformTable", "ServeRequest", "Service", "TensorInfo"]
+__all__ = [
+    "DialectName",
+    "Endpoint",
+    "ModelMetadata",
+    "Platform",
+    "PlatformTable",
+    "RequestStages",
+    "ServeRequest",
+    "ServerStatistics",
+    "Service",
+    "TensorInfo",
+]
+
+DialectName = Literal["openinference-http", "openinference-grpc", "tensorflow-rest", "tensorflow-grpc", "template-http"]
+"""What is spoken with a service: ``follower.load.dialects`` has one of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServeRequest:
     """What to serve, with what, on which cores."""
 
-    model_path: Path
+    model_path: Path  # a file; of a SavedModel the folder
     model_name: str
     service: ServiceSpec
     server_cores: Sequence[int]
@@ -34,15 +51,40 @@ class ServeRequest:
     memory_bytes: int | None = None  # most address space that the server may take; None: no limit
     example_shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Shapes for the first inference by input name, for models whose free dimensions cannot be guessed."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Run, attempt and fence: what is started carries them, so that a later agent knows its own leftovers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where the service answers, over HTTP with the Open Inference Protocol v2."""
+    """Where the service takes requests, and what it speaks there."""
 
     host: str
     port: int
     model_name: str
+    dialect: DialectName = "openinference-http"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerStatistics:
+    """Sums over everything that the server has executed since it started; ``None``: it does not count that."""
+
+    inferences: int  # samples
+    executions: int  # batches
+    queue_ns: int | None = None  # of all requests together
+    input_ns: int | None = None
+    inference_ns: int | None = None
+    output_ns: int | None = None
+    batches: Mapping[int, int] = field(default_factory=dict)  # executed batch size -> executions
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestStages:
+    """What the server wrote down of single requests, beside its answers; arrays of shape (n,)."""
+
+    request_id: npt.NDArray[np.int64]  # as the sender numbered it
+    queue_ns: npt.NDArray[np.int64]
+    inference_ns: npt.NDArray[np.int64]
 
 
 class Service(Protocol):
@@ -73,6 +115,21 @@ class Service(Protocol):
 
     def metadata(self) -> ModelMetadata:
         """Names, datatypes and shapes, read from the running service."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What really serves, read from the running service: engine, its version, back end, effective precision.
+
+        JSON values; goes into the record beside what was asked for.
+        """
+        ...
+
+    def statistics(self) -> ServerStatistics | None:
+        """The server's own counters now; None where it has none. Asked at both edges of the window."""
+        ...
+
+    def request_stages(self) -> RequestStages | None:
+        """What it wrote down of single requests, once the load is over; None where answers carry it, or nobody."""
         ...
 
     def pids(self) -> tuple[int, ...]:

@@ -1,13 +1,15 @@
 """What a job names by name, fixed by digest when it is submitted."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from leader.manage.views import kind_of
+from model_repo.cards import parse_card
 from model_repo.protocol import ModelStore, VersionedBlob, VersionStore
 from shared.errors import InvalidInput, NotFound, Problem
 from shared.jobs.diagnosis import nearest
+from shared.jobs.formats import SERVES, ways_to_serve
 from shared.jobs.spec import NamedModel, RunSpec
 from shared.jobs.workload import TraceWorkload
 from shared.wire.assignment import BlobPin, ModelPin
@@ -21,6 +23,19 @@ PATHS: Final[dict[DatasetKind, str]] = {"dataset": "requests.dataset", "trace": 
 
 _PAGE: Final = 200
 _MOST_NAMES: Final = 2_000
+
+
+def _require_loadable(specs: Sequence[RunSpec], models: Mapping[tuple[str, object], ModelPin]) -> None:
+    """Raises InvalidInput where a run's platform does not load the format of its model."""
+    for spec in specs:
+        if not isinstance(spec.model, NamedModel) or not (loads := SERVES[spec.service.platform]):
+            continue
+        found = parse_card(models[spec.model.name, spec.model.version].card).format
+        if found not in loads:
+            hint = ways_to_serve(found, spec.service.platform)
+            message = f"{spec.service.platform} does not load model {spec.model.name}, which is {found}; {hint}"
+            problem = Problem(path="service.platform", message=message, found=found, allowed=", ".join(loads))
+            raise InvalidInput(message, problems=[problem])
 
 
 @dataclass(frozen=True)
@@ -44,11 +59,12 @@ class Pinner:
         Raises:
             NotFound: no such model, or no such trace; the nearest name of a trace is told.
             Conflict: the model's version is not ready.
-            InvalidInput: a trace is named where a dataset is needed, or the reverse.
+            InvalidInput: a trace is named where a dataset is needed, or the reverse; a platform does not load a model.
             Unavailable.
         """
         named = dict.fromkeys((s.model.name, s.model.version) for s in specs if isinstance(s.model, NamedModel))
         models = [await self._models.pin(name, version) for name, version in named]
+        _require_loadable(specs, dict(zip(named, models, strict=True)))
         datasets = dict.fromkeys(spec.requests.dataset for spec in specs if spec.requests.dataset != SYNTHETIC)
         traces = dict.fromkeys(spec.workload.trace for spec in specs if isinstance(spec.workload, TraceWorkload))
         found = [version for name in datasets if (version := await self._latest(name, "dataset"))]

@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 from model_repo.cards import ModelCard, complete_card
+from model_repo.format_checks import onnx_fields
 from model_repo.onnx_check import check_onnx
 from model_repo.onnx_facts import OnnxFacts
 from model_repo.packaged.table import PACKAGED, PackagedModel
@@ -38,7 +39,7 @@ def load(name: str) -> tuple[Path, ModelCard]:
         )
     with path.open("rb") as file:
         facts = check_onnx(file)
-    return path, complete_card(_known(model, facts), facts)
+    return path, complete_card(_known(model, facts), onnx_fields(facts))
 
 
 def _locate(name: str, model: PackagedModel) -> Path:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from shared.jobs.formats import PlatformName
 from shared.jobs.network import NetworkSpec
 from shared.jobs.pipeline import CtcDecode, PipelineSpec
 from shared.jobs.section import Contradiction, Section, refuse
@@ -118,7 +119,7 @@ class BatchingSpec(Section):
 class ServiceSpec(Section):
     """What serves the model, and how."""
 
-    platform: Literal["onnxruntime", "triton", "tfserving", "torchscript", "endpoint"] = Field(
+    platform: PlatformName = Field(
         "onnxruntime", description="The serving software; `endpoint` is one that already runs, at `url`."
     )
     launch: Literal["process", "docker"] = Field("process", description="How the follower starts the software.")

@@ -18,8 +18,10 @@ from shared.jobs.spec import NamedModel, RunSpec
 
 SETUP_S: Final[Mapping[str, float]] = {
     "onnxruntime": 2.0,
+    "openvino": 3.0,
     "torchscript": 8.0,
     "tfserving": 10.0,
+    "tfs-compat": 10.0,
     "triton": 15.0,
     "endpoint": 0.5,
 }

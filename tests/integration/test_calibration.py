@@ -152,7 +152,7 @@ def test_large_requests_and_answers_pass(rig: Rig, tmp_path: Path, protocol: str
     tensor = InputTensor(name="x", datatype="FP32", array=np.zeros((1, 300_000), dtype=np.float32))
     with golden_server(Behaviour(service_ms=0, filler_bytes=2_000_000), protocol=protocol) as server:  # type: ignore[arg-type]
         request = rig.request(target_of(server), CLOSED)
-        large = DIALECTS[request.target.protocol].encode(request.target, [tensor])
+        large = DIALECTS[request.target.dialect].encode(request.target, [tensor])
         found = calibrator(tmp_path).calibrate(replace(request, encoded=(large,)))
     assert found.request_bytes > 1_200_000
     assert found.response_bytes > 2_000_000

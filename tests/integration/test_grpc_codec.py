@@ -255,7 +255,7 @@ def test_an_inference_through_the_whole_dialect() -> None:
         answer.raw_output_contents.append((2 * array).astype("<f4").tobytes())
         return bytes(answer.SerializeToString())
 
-    dialect = DIALECTS["grpc"]
+    dialect = DIALECTS["openinference-grpc"]
     batch = np.arange(12, dtype=np.float32).reshape(3, 4)
     with grpc_server(infer) as target, codec_client(target) as client:
         request = dialect.encode(target, [InputTensor(name="x", datatype="FP32", array=batch)])

@@ -125,17 +125,17 @@ def test_a_service_that_does_not_answer_gives_no_script(behaviour: Behaviour, wh
 
 def _target(host: str, port: int, protocol: str) -> Target:
     path = "/inference.GRPCInferenceService/ModelInfer" if protocol == "grpc" else "/v2/models/golden/infer"
-    return Target(host=host, port=port, path=path, protocol=protocol, model_name="golden")  # type: ignore[arg-type]
+    return Target(host=host, port=port, path=path, dialect=f"openinference-{protocol}", model_name="golden")  # type: ignore[arg-type]
 
 
 def _request(target: Target) -> bytes:
     tensor = InputTensor(name="x", datatype="FP32", array=np.zeros((1, 4), dtype=np.float32))
-    return DIALECTS[target.protocol].encode(target, [tensor])
+    return DIALECTS[target.dialect].encode(target, [tensor])
 
 
 def _outputs(target: Target, request: bytes) -> dict[str, bytes]:
     """What the client's own dialect reads out of an answer."""
-    dialect = DIALECTS[target.protocol]
+    dialect = DIALECTS[target.dialect]
     codec = dialect.codec(target, keep_body=True)
     with socket.create_connection((target.host, target.port), timeout=10) as connection:
         connection.sendall(codec.greeting() + codec.start(request))

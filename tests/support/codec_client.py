@@ -48,6 +48,6 @@ class CodecClient:
 @contextmanager
 def codec_client(target: Target, *, receive_bytes: int = RECEIVE_BYTES) -> Iterator[CodecClient]:
     """Connected until the context is left."""
-    codec = DIALECTS[target.protocol].codec(target, keep_body=True)
+    codec = DIALECTS[target.dialect].codec(target, keep_body=True)
     with socket.create_connection((target.host, target.port), timeout=30) as connection:
         yield CodecClient(connection, codec, receive_bytes)

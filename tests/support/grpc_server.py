@@ -35,6 +35,6 @@ def grpc_server(handler: Handler, options: Mapping[str, int] | None = None) -> I
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        yield Target(host="127.0.0.1", port=port, path=PATH, protocol="grpc", model_name="m")
+        yield Target(host="127.0.0.1", port=port, path=PATH, dialect="openinference-grpc", model_name="m")
     finally:
         server.stop(None).wait(5)

@@ -83,7 +83,7 @@ class Rig:
     ) -> LoadRequest:
         """What the senders need for this workload; with ``raw`` they do the pipeline's work."""
         spec = _SPEC.validate_python({"warmup": "200ms", "request_timeout": "2s", **workload})
-        ready = () if raw else [DIALECTS[target.protocol].encode(target, [_TENSOR])] * payloads
+        ready = () if raw else [DIALECTS[target.dialect].encode(target, [_TENSOR])] * payloads
         return LoadRequest(
             plan=make_plan(spec, len(raw) or payloads),
             target=target,
@@ -142,7 +142,7 @@ def target_of(server: GoldenServer) -> Target:
         host=server.host,
         port=server.port,
         path=PATHS[server.protocol],
-        protocol=server.protocol,
+        dialect="openinference-grpc" if server.protocol == "grpc" else "openinference-http",
         model_name="golden" if server.protocol == "grpc" else "",
     )
 

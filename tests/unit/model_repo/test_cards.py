@@ -4,6 +4,7 @@ import pytest
 from support.onnx_models import file_of, model
 
 from model_repo.cards import ModelCard, TensorCard, complete_card, parse_card
+from model_repo.format_checks import onnx_fields
 from model_repo.onnx_check import check_onnx
 from model_repo.onnx_facts import OnnxFacts
 from shared.errors import InvalidModel
@@ -17,7 +18,7 @@ def facts() -> OnnxFacts:
 
 def test_an_empty_card_is_completed_from_the_file(facts: OnnxFacts) -> None:
     """A user need not copy out what the file says."""
-    card = complete_card({"task": "demo"}, facts)
+    card = complete_card({"task": "demo"}, onnx_fields(facts))
     assert card.task == "demo"
     assert card.inputs == (TensorCard(name="x", datatype="FP32", shape=(-1, 2)),)
     assert (card.opset, card.weight_bytes) == (17, 24)
@@ -28,7 +29,7 @@ def test_an_empty_card_is_completed_from_the_file(facts: OnnxFacts) -> None:
 def test_a_card_that_contradicts_the_file_is_refused(facts: OnnxFacts) -> None:
     """Every contradiction is named with both values."""
     with pytest.raises(InvalidModel) as caught:
-        complete_card({"opset": 11, "weight_bytes": 25}, facts)
+        complete_card({"opset": 11, "weight_bytes": 25}, onnx_fields(facts))
     assert {problem.path for problem in caught.value.problems} == {"card.opset", "card.weight_bytes"}
     assert caught.value.problems[0].found == "11"
     assert caught.value.problems[0].allowed == "17"
@@ -36,8 +37,8 @@ def test_a_card_that_contradicts_the_file_is_refused(facts: OnnxFacts) -> None:
 
 def test_a_card_that_agrees_with_the_file_is_accepted(facts: OnnxFacts) -> None:
     """Completing a complete card changes nothing."""
-    card = complete_card({}, facts)
-    assert complete_card(card.model_dump(mode="json"), facts) == card
+    card = complete_card({}, onnx_fields(facts))
+    assert complete_card(card.model_dump(mode="json"), onnx_fields(facts)) == card
 
 
 def test_unknown_keys_and_values_are_named() -> None:

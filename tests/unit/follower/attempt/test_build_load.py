@@ -1,5 +1,6 @@
 """What the sender gets, from the order and from what the service says of its model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from follower.attempt.prepare import Prepared
 from follower.generate.datasets.dataset import Dataset, Sample
 from follower.generate.models import Model, obtain_model
 from follower.inventory.preflight import Preflight
-from follower.load.dialects import infer_target
+from follower.load.dialects import target_of
 from follower.load.protocol import LoadRequest
 from follower.serve.protocol import Endpoint, ModelMetadata, TensorInfo
 from shared.errors import AttemptFailed
@@ -31,13 +32,13 @@ SAMPLES = Dataset(
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """The small generated one."""
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return obtain_model(assignment(), path, None)  # type: ignore[arg-type]
+    return obtain_model(assignment(), tmp_path_factory.mktemp("model"), None)  # type: ignore[arg-type]
 
 
 def load(
-    tmp_path: Path, model: Model, *, dataset: Dataset | None = None, trace: Any = None, client: Any = (), **job: Any
-) -> LoadRequest:
+    tmp_path: Path, model: Model, *, dataset: Dataset | None = None, trace: Any = None, client: Any = (),
+    endpoint: Endpoint = ENDPOINT, **job: Any,
+) -> LoadRequest:  # fmt: skip
     """The load of the small job with sections replaced."""
     order = AttemptOrder(
         follower="f", incarnation="i", slot=slot(client_cores=client, server_cores=(1,)), inventory=inventory(),
@@ -45,17 +46,18 @@ def load(
         cache_dir=tmp_path, max_cache_bytes=1, preflight="off", max_busy_share=0.3, invalid_busy_share=0.7,
     )  # fmt: skip
     prepared = Prepared(order, AttemptDir(tmp_path), Preflight(busy_share=None), model, dataset, trace)
-    return build_load(prepared, MODEL, ENDPOINT)
+    return build_load(prepared, MODEL, endpoint)
 
 
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_requests_go_where_the_protocol_has_its_inferences(tmp_path: Path, model: Model, protocol: Any) -> None:
-    """As many different ones as the job asks for, encoded by the protocol's own dialect."""
-    request = load(tmp_path, model, service={"protocol": protocol}, requests={"distinct": 5})
-    assert request.target == infer_target(protocol, "127.0.0.1", 4711, "small")
+@pytest.mark.parametrize("dialect", ["openinference-http", "openinference-grpc"])
+def test_requests_go_where_the_service_takes_them(tmp_path: Path, model: Model, dialect: Any) -> None:
+    """As many different ones as the job asks for, encoded in what is spoken there."""
+    endpoint = replace(ENDPOINT, dialect=dialect)
+    request = load(tmp_path, model, endpoint=endpoint, requests={"distinct": 5})
+    assert request.target == target_of(endpoint)
     assert len(set(request.encoded)) == 5
     assert request.raw == ()
-    assert request.encoded[0].startswith(b"POST ") == (protocol == "http")
+    assert request.encoded[0].startswith(b"POST ") == (dialect == "openinference-http")
 
 
 def test_samples_of_a_dataset_are_left_raw(tmp_path: Path, model: Model) -> None:

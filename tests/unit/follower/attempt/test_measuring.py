@@ -52,6 +52,15 @@ class OwnProcess:
     def metadata(self) -> ModelMetadata:
         raise AssertionError
 
+    def facts(self) -> dict[str, Any]:
+        raise AssertionError
+
+    def statistics(self) -> None:
+        """It counts nothing."""
+
+    def request_stages(self) -> None:
+        """It writes nothing down."""
+
     def stop(self) -> None:
         """Nothing runs."""
 

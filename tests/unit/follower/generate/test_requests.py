@@ -53,7 +53,7 @@ def test_a_seed_repeats_and_payloads_differ() -> None:
 def test_a_grpc_target_gets_messages_with_the_same_values() -> None:
     """The seed decides what is sent, the target's dialect how."""
     description = model(("x", "FP32", (-1, 8)))
-    grpc = Target(host="127.0.0.1", port=8001, path="/s/m", protocol="grpc", model_name="m")
+    grpc = Target(host="127.0.0.1", port=8001, path="/s/m", dialect="openinference-grpc", model_name="m")
     (message,) = synthetic_requests(grpc, description, 2, 1, seed=7)
     (request,) = synthetic_requests(TARGET, description, 2, 1, seed=7)
     _, tail = parts(request)

@@ -74,7 +74,7 @@ class ScriptedDialect:
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pool speaks with scripted codecs."""
-    dialects: Mapping[str, Any] = {"http": ScriptedDialect()}
+    dialects: Mapping[str, Any] = {"openinference-http": ScriptedDialect()}
     monkeypatch.setattr(pool_module, "DIALECTS", dialects)
 
 
@@ -137,7 +137,7 @@ def test_an_exchange_that_the_peer_breaks_off_is_a_reset_and_is_not_sent_again()
 
 def test_the_rest_of_a_request_that_flow_control_held_back_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The send ends with its last byte, 30 ms after the first part."""
-    monkeypatch.setattr(pool_module, "DIALECTS", {"http": ScriptedDialect(held_back=4)})
+    monkeypatch.setattr(pool_module, "DIALECTS", {"openinference-http": ScriptedDialect(held_back=4)})
 
     def answer(_: int, connection: socket.socket) -> bytes:
         time.sleep(0.03)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from follower.serve.onnxruntime.server.batching import BatchPolicy, Take, WaitUntil, next_batch
+from follower.serve.modelserver.server.batching import BatchPolicy, Take, WaitUntil, next_batch
 
 
 @dataclass(frozen=True)

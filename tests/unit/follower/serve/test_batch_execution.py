@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from follower.serve.onnxruntime.server.execution import kind_of, samples_of, split, stack
-from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.modelserver.server.execution import kind_of, samples_of, split, stack
+from follower.serve.modelserver.server.refusal import Refused
 
 
 def test_a_single_request_is_not_copied() -> None:

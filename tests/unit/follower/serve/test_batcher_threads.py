@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from follower.serve.onnxruntime.server.batcher import Batcher, Executed, Outcome, Work
-from follower.serve.onnxruntime.server.batching import BatchPolicy
-from follower.serve.onnxruntime.server.model import Run
-from follower.serve.onnxruntime.server.refusal import OutOfMemory, Refused
+from follower.serve.modelserver.server.batcher import Batcher, Executed, Outcome, Work
+from follower.serve.modelserver.server.batching import BatchPolicy
+from follower.serve.modelserver.server.model import Run
+from follower.serve.modelserver.server.refusal import OutOfMemory, Refused
 
 Array = npt.NDArray[Any]
 HOUR_NS = 3_600_000_000_000

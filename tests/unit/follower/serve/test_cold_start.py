@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from follower.serve.onnxruntime.readiness import Progress, Step
-from follower.serve.onnxruntime.status import StatusEvent, StatusFile, parse, read
+from follower.serve.modelserver.readiness import Progress, Step
+from follower.serve.modelserver.status import StatusEvent, StatusFile, parse, read
 from follower.serve.openinference.tensors import DTYPES, TensorInfo, example_shape, zeros
 from shared.measure.record import ColdStart
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from support import served_models
 
-from follower.serve.onnxruntime.server.app import create_app
-from follower.serve.onnxruntime.server.batcher import Batcher
-from follower.serve.onnxruntime.server.batching import BatchPolicy
-from follower.serve.onnxruntime.server.infer import MAX_BODY_BYTES
-from follower.serve.onnxruntime.server.model import load
-from follower.serve.onnxruntime.server.options import ServerOptions
-from follower.serve.onnxruntime.server.serving import Serving, ServingModel
+from follower.serve.modelserver.server.app import create_app
+from follower.serve.modelserver.server.batcher import Batcher
+from follower.serve.modelserver.server.batching import BatchPolicy
+from follower.serve.modelserver.server.infer import MAX_BODY_BYTES
+from follower.serve.modelserver.server.model import load
+from follower.serve.modelserver.server.options import ServerOptions
+from follower.serve.modelserver.server.serving import Serving, ServingModel
 
 REQUEST = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 INFER = "/v2/models/m/infer"
@@ -217,7 +217,7 @@ async def test_a_request_that_cannot_be_held_ends_the_server(
     def decode(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("follower.serve.onnxruntime.server.infer.decode", decode)
+    monkeypatch.setattr("follower.serve.modelserver.server.infer.decode", decode)
     answer = await client.post(INFER, json=REQUEST)
     assert (answer.status_code, answer.json()) == (503, {"error": "out of memory"})
     assert exhausted == ["a request or its answer does not fit into memory"]
@@ -228,7 +228,7 @@ async def test_a_defect_of_the_server_is_answered_without_a_traceback(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kind of failure is named, its inside is not."""
-    monkeypatch.delattr("follower.serve.onnxruntime.server.infer.check_inputs")
+    monkeypatch.delattr("follower.serve.modelserver.server.infer.check_inputs")
     answer = await client.post(INFER, json=REQUEST)
     assert answer.status_code == 500
     assert answer.json() == {"error": "the server failed: NameError; see its log"}

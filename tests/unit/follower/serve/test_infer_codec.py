@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from follower.serve.onnxruntime.server.codec import OutputWish, decode, encode
-from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.modelserver.server.codec import OutputWish, decode, encode
+from follower.serve.modelserver.server.refusal import Refused
 from follower.serve.openinference.tensors import TensorInfo
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from follower.serve.onnxruntime.server.codec import Tensor
-from follower.serve.onnxruntime.server.refusal import Refused
-from follower.serve.onnxruntime.server.signature import can_batch, check_inputs, check_outputs
+from follower.serve.modelserver.server.codec import Tensor
+from follower.serve.modelserver.server.refusal import Refused
+from follower.serve.modelserver.server.signature import can_batch, check_inputs, check_outputs
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 
 

@@ -10,9 +10,9 @@ from onnx import TensorProto, helper
 from support import served_models
 from support.onnx_models import value
 
-from follower.serve.onnxruntime.server.model import LoadedModel, load, may_spin, session_options
-from follower.serve.onnxruntime.server.options import ServerOptions
-from follower.serve.onnxruntime.server.refusal import LoadFailed, Refused
+from follower.serve.modelserver.server.model import LoadedModel, load, may_spin, session_options
+from follower.serve.modelserver.server.options import ServerOptions
+from follower.serve.modelserver.server.refusal import LoadFailed, Refused
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 
 

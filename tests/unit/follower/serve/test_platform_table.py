@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from follower.serve.launchers import LAUNCHERS, find_launcher
-from follower.serve.onnxruntime.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import OnnxRuntimePlatform
 from follower.serve.platforms import ENTRY_POINT_GROUP, PLATFORMS, all_platforms, extended, find_platform, offers
 from follower.serve.protocol import ServeRequest, Service
 from shared.errors import Conflict, NotAvailable

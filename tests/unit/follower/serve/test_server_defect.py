@@ -5,9 +5,9 @@ import sys
 
 CRASHING_WORKER = """
 import logging, threading, time
-from follower.serve.onnxruntime.server.batcher import Batcher, Work
-from follower.serve.onnxruntime.server.batching import BatchPolicy
-from follower.serve.onnxruntime.server.run import die_by_thread_failure
+from follower.serve.modelserver.server.batcher import Batcher, Work
+from follower.serve.modelserver.server.batching import BatchPolicy
+from follower.serve.modelserver.server.run import die_by_thread_failure
 import numpy as np
 
 def broken(inputs):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from follower.serve.onnxruntime.server.batcher import Batcher
-from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.modelserver.server.batcher import Batcher
+from follower.serve.modelserver.server.refusal import Refused
 from follower.serve.openinference.tensors import ModelMetadata
 
 VERSION: Final = "1"

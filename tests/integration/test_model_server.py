@@ -23,7 +23,7 @@ from support.serving import (
 )
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from follower.serve.onnxruntime.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import OnnxRuntimePlatform
 from follower.serve.protocol import Service
 from shared.jobs.spec import ServiceSpec
 

@@ -15,14 +15,14 @@ import uvicorn
 import uvloop
 
 from follower.serve.launch import exit_codes
-from follower.serve.onnxruntime.server.app import create_app
-from follower.serve.onnxruntime.server.batcher import Batcher
-from follower.serve.onnxruntime.server.batching import BatchPolicy
-from follower.serve.onnxruntime.server.model import LoadedModel, load
-from follower.serve.onnxruntime.server.options import ServerOptions
-from follower.serve.onnxruntime.server.refusal import LoadFailed, OutOfMemory
-from follower.serve.onnxruntime.server.serving import Serving, ServingModel
-from follower.serve.onnxruntime.status import StatusFile
+from follower.serve.modelserver.server.app import create_app
+from follower.serve.modelserver.server.batcher import Batcher
+from follower.serve.modelserver.server.batching import BatchPolicy
+from follower.serve.modelserver.server.model import LoadedModel, load
+from follower.serve.modelserver.server.options import ServerOptions
+from follower.serve.modelserver.server.refusal import LoadFailed, OutOfMemory
+from follower.serve.modelserver.server.serving import Serving, ServingModel
+from follower.serve.modelserver.status import StatusFile
 
 _log = logging.getLogger("server")  # not structlog, whose import would be a tenth of every cold start
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy.typing as npt
 
-from follower.serve.onnxruntime.server.batching import BatchPolicy, Take, next_batch
-from follower.serve.onnxruntime.server.execution import Tensors, kind_of, samples_of, split, stack
-from follower.serve.onnxruntime.server.model import Run
-from follower.serve.onnxruntime.server.refusal import OutOfMemory, Refused
+from follower.serve.modelserver.server.batching import BatchPolicy, Take, next_batch
+from follower.serve.modelserver.server.execution import Tensors, kind_of, samples_of, split, stack
+from follower.serve.modelserver.server.model import Run
+from follower.serve.modelserver.server.refusal import OutOfMemory, Refused
 
 _NS_PER_S: Final = 1_000_000_000
 _JOIN_S: Final = 1.0

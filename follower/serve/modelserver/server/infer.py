@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy.typing as npt
 from starlette.types import Receive, Scope, Send
 
-from follower.serve.onnxruntime.server.batcher import Executed, Outcome, Work
-from follower.serve.onnxruntime.server.codec import InferAnswer, InferRequest, decode, encode
-from follower.serve.onnxruntime.server.refusal import Refused
-from follower.serve.onnxruntime.server.serving import Serving, ServingModel
-from follower.serve.onnxruntime.server.signature import check_inputs, check_outputs
+from follower.serve.modelserver.server.batcher import Executed, Outcome, Work
+from follower.serve.modelserver.server.codec import InferAnswer, InferRequest, decode, encode
+from follower.serve.modelserver.server.refusal import Refused
+from follower.serve.modelserver.server.serving import Serving, ServingModel
+from follower.serve.modelserver.server.signature import check_inputs, check_outputs
 from follower.serve.openinference.tensors import TensorInfo
 
 MAX_BODY_BYTES: Final = 1 << 30

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.modelserver.server.refusal import Refused
 from follower.serve.openinference.tensors import BYTES, BYTES_LENGTH_PREFIX, DTYPES
 
 Array = npt.NDArray[Any]

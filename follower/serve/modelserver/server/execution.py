@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.modelserver.server.refusal import Refused
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array]

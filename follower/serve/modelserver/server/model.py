@@ -11,9 +11,9 @@ import numpy.typing as npt
 import onnxruntime  # type: ignore[import-untyped]
 from onnxruntime.capi import onnxruntime_pybind11_state as ort  # type: ignore[import-untyped]
 
-from follower.serve.onnxruntime.server.options import ServerOptions
-from follower.serve.onnxruntime.server.refusal import LoadFailed, OutOfMemory, Refused
-from follower.serve.onnxruntime.server.signature import can_batch
+from follower.serve.modelserver.server.options import ServerOptions
+from follower.serve.modelserver.server.refusal import LoadFailed, OutOfMemory, Refused
+from follower.serve.modelserver.server.signature import can_batch
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 
 Run = Callable[[Mapping[str, npt.NDArray[Any]]], Sequence[npt.NDArray[Any]]]

@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from follower.serve.onnxruntime.server.infer import InferEndpoint, error_body
-from follower.serve.onnxruntime.server.refusal import Refused
-from follower.serve.onnxruntime.server.serving import VERSION, Serving
+from follower.serve.modelserver.server.infer import InferEndpoint, error_body
+from follower.serve.modelserver.server.refusal import Refused
+from follower.serve.modelserver.server.serving import VERSION, Serving
 from follower.serve.openinference.tensors import TensorInfo
 
 _MODEL = "/v2/models/{model}"

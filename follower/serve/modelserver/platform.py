@@ -7,16 +7,16 @@ from typing import Final
 
 from follower.serve.launch.protocol import LaunchRequest
 from follower.serve.launchers import find_launcher
-from follower.serve.onnxruntime.readiness import Progress
-from follower.serve.onnxruntime.server.options import ServerOptions
-from follower.serve.onnxruntime.service import HOST, OnnxRuntimeService
-from follower.serve.onnxruntime.status import STATUS_FILE
+from follower.serve.modelserver.readiness import Progress
+from follower.serve.modelserver.server.options import ServerOptions
+from follower.serve.modelserver.service import HOST, ModelServerService
+from follower.serve.modelserver.status import STATUS_FILE
 from follower.serve.protocol import ServeRequest
 from shared.errors import NotAvailable, Problem
 from shared.wire.identity import PlatformOffer
 
 LOG_FILE: Final = "server.log"
-SERVER_MODULE: Final = "follower.serve.onnxruntime.server"
+SERVER_MODULE: Final = "follower.serve.modelserver.server"
 
 _LAUNCH: Final = ("process",)
 _PROTOCOL: Final = ("http",)
@@ -36,7 +36,7 @@ class OnnxRuntimePlatform:
             return None
         return PlatformOffer(platform=self.name, version=installed, launch=_LAUNCH, protocol=_PROTOCOL, device=_DEVICE)
 
-    def start(self, request: ServeRequest) -> OnnxRuntimeService:
+    def start(self, request: ServeRequest) -> ModelServerService:
         _check_available(request)
         started_ns = time.monotonic_ns()
         request.workdir.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class OnnxRuntimePlatform:
         status_path.unlink(missing_ok=True)
         launched = find_launcher(request.service.launch).start(_launch_request(request, _options(request)))
         progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
-        return OnnxRuntimeService(request, launched, status_path, progress)
+        return ModelServerService(request, launched, status_path, progress)
 
 
 def _check_available(request: ServeRequest) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from follower.serve.onnxruntime.status import StatusEvent
+from follower.serve.modelserver.status import StatusEvent
 from shared.measure.record import ColdStart
 
 _NS_PER_MS: Final = 1_000_000

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from follower.serve.onnxruntime.server.codec import Tensor
-from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.modelserver.server.codec import Tensor
+from follower.serve.modelserver.server.refusal import Refused
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 
 

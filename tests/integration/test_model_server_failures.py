@@ -23,7 +23,7 @@ from support.serving import (
     started,
 )
 
-from follower.serve.onnxruntime.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import OnnxRuntimePlatform
 from follower.serve.protocol import Service
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause

@@ -34,7 +34,7 @@ class ServerOptions:
 
 def parse(argv: Sequence[str]) -> ServerOptions:
     """Reads what ``to_argv`` wrote; argparse ends the process with status 2 on anything else."""
-    parser = argparse.ArgumentParser(prog="follower.serve.onnxruntime.server", description="Serves one ONNX model.")
+    parser = argparse.ArgumentParser(prog="follower.serve.modelserver.server", description="Serves one ONNX model.")
     parser.add_argument("--model", type=Path, required=True, help="the ONNX file")
     parser.add_argument("--name", required=True, help="name in the URLs")
     parser.add_argument("--status", type=Path, required=True, help="file to report the port and the phases to")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from follower.serve.onnxruntime.server.elements import bytes_from_array, from_bytes, from_json
-from follower.serve.onnxruntime.server.refusal import Refused
+from follower.serve.modelserver.server.elements import bytes_from_array, from_bytes, from_json
+from follower.serve.modelserver.server.refusal import Refused
 from follower.serve.openinference.tensors import BYTES, DTYPES, TensorInfo
 
 

@@ -1,16 +1,17 @@
-"""A running ONNX Runtime service, seen from the follower."""
+"""Our own model server while it runs, seen from the follower."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from follower.serve.launch.exits import explain
 from follower.serve.launch.log import tail
 from follower.serve.launch.protocol import Launched
-from follower.serve.onnxruntime import status
-from follower.serve.onnxruntime.readiness import Progress, Step
+from follower.serve.modelserver import status
+from follower.serve.modelserver.readiness import Progress, Step
 from follower.serve.openinference.client import OpenInferenceClient, RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
 from follower.serve.protocol import Endpoint, ServeRequest
@@ -23,7 +24,7 @@ _POLL_S: Final = 0.005
 _NS_PER_S: Final = 1_000_000_000
 
 
-class OnnxRuntimeService:
+class ModelServerService:
     """Implements ``follower.serve.protocol.Service``."""
 
     def __init__(self, request: ServeRequest, launched: Launched, status_path: Path, progress: Progress) -> None:
@@ -62,6 +63,15 @@ class OnnxRuntimeService:
             self.check()
             detail = f"the server runs but does not describe its model: {error}"
             raise AttemptFailed(Cause.SERVER_DIED, detail, log_tail=tail(self.log_path)) from error
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"engine": self._request.service.platform}
+
+    def statistics(self) -> None:
+        """Answers say more: each carries its own stages."""
+
+    def request_stages(self) -> None:
+        """Answers carry them."""
 
     def pids(self) -> tuple[int, ...]:
         return self._launched.pids()
