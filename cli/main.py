@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli.commands import datasets, evidence, jobs, models, queue, replay, scheduling, service, simulate, stack, tokens
+from cli.commands import (
+    datasets,
+    evidence,
+    jobs,
+    models,
+    platforms,
+    queue,
+    replay,
+    scheduling,
+    service,
+    simulate,
+    stack,
+    tokens,
+)
 from cli.options import Invocation
 from cli.output import say
 
@@ -44,6 +57,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(scheduling.app, name="scheduling")
+app.add_typer(platforms.app, name="platforms")
 
 
 def main() -> None:

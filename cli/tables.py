@@ -244,6 +244,20 @@ def tokens_table(tokens: Sequence[TokenView], now: datetime) -> list[str]:
     return table(("TOKEN", "ROLE", "FOLLOWER", "AGE"), rows)
 
 
+def platforms_table(platforms: Iterable[Mapping[str, Any]]) -> list[str]:
+    """One line a platform, as ``python -m follower.engines list`` tells of it."""
+    return table(("PLATFORM", "VERSION", "LAUNCH", "PROTOCOL", "DEVICE", "MISSING"), map(_platform_row, platforms))
+
+
+def _platform_row(platform: Mapping[str, Any]) -> tuple[str, ...]:
+    offer, engine = platform["offer"], platform["engine"]
+    if offer is None:
+        lacks = f"inferbench platforms install {engine}" if engine else "not set up; see docs/platforms"
+        return platform["platform"], "-", "-", "-", "-", lacks
+    ways = tuple(", ".join(offer[key]) for key in ("launch", "protocol", "device"))
+    return platform["platform"], offer["version"], *ways, "-"
+
+
 def _follower_state(follower: FollowerView, now: datetime) -> str:
     since = age(follower.last_seen_at, now)
     heard = "alive" if follower.alive else f"{'stopped' if follower.stopped else 'silent'} for {since}"

@@ -21,6 +21,7 @@ PROMISED = {
     *(f"models {verb}" for verb in ("list", "push", "pull", "update", "rm", "import-packaged")),
     *(f"datasets {verb}" for verb in ("list", "push")),
     *(f"tokens {verb}" for verb in ("add", "list", "revoke")),
+    *(f"platforms {verb}" for verb in ("install", "list")),
 }  # fmt: skip
 
 
