@@ -1,85 +1,123 @@
-"""What every serving platform must do, tried on every platform of the table.
+"""What every serving platform must do, tried on every platform, launcher and protocol that can be had here.
 
-A platform joins by a row in ``CASES``: how to make a model for it whose answers are known without it.
+A platform joins by rows in ``CASES``: how to make a model for it whose answers are known without it.
 """
 
+import json
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from support import served_models
-from support.serving import READY_NS, alive, eventually, infer, is_open, ready, serve_request, started
+from support.asking import ask
+from support.engines import require_engine
+from support.serving import READY_NS, alive, eventually, is_open, ready, serve_request, started
 
 from follower.serve.platforms import PLATFORMS
-from follower.serve.protocol import ModelMetadata, Platform, Service, TensorInfo
+from follower.serve.protocol import ModelMetadata, Platform, ServeRequest, Service, TensorInfo
 from shared.errors import AttemptFailed
+from shared.jobs.formats import PlatformName
 from shared.jobs.lifecycle import Cause
-
-MakeModel = Callable[[Path], Path]
-
-CASES: dict[str, MakeModel] = {"onnxruntime": lambda folder: served_models.affine(folder / "model.onnx")}
-"""Platform -> a model of y = 2x + 1 and z = row sums of x, for x of shape [batch, 4]."""
+from shared.jobs.spec import ServiceSpec
 
 
-@pytest.fixture(params=sorted(CASES))
-def case(request: pytest.FixtureRequest) -> str:
-    """Each platform in turn."""
-    name: str = request.param
-    return name
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One way to serve. ``make``: writes a model of y = 2x + 1 and z = row sums of x, for x of shape [batch, 4]."""
+
+    platform: PlatformName
+    launch: Literal["process", "docker"] = "process"
+    protocol: Literal["http", "grpc"] = "http"
+    make: Callable[[Path], Path]
+    engine: str | None = None
+    phases: int = 5  # of a cold start, that the software shows
+
+    def __str__(self) -> str:
+        return f"{self.platform}-{self.launch}-{self.protocol}"
+
+
+CASES = (Case(platform="onnxruntime", make=lambda folder: served_models.affine(folder / "model.onnx")),)
+
+STARTED_BY_OTHERS: set[str] = set()
+"""Platforms that start nothing; they have suites of their own."""
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each way in turn."""
+    found: Case = request.param
+    if found.engine:
+        require_engine(found.engine)
+    return found
 
 
 @pytest.fixture
-def platform(case: str) -> Platform:
+def platform(case: Case) -> Platform:
     """The platform under test."""
-    return PLATFORMS[case]
+    return PLATFORMS[case.platform]
 
 
 @pytest.fixture
-def model(case: str, tmp_path: Path) -> Path:
+def model(case: Case, tmp_path: Path) -> Path:
     """Its model."""
-    return CASES[case](tmp_path)
+    return case.make(tmp_path)
+
+
+Serve = Callable[[str], ServeRequest]
 
 
 @pytest.fixture
-def service(platform: Platform, model: Path, tmp_path: Path) -> Iterator[Service]:
+def serve(case: Case, model: Path, tmp_path: Path) -> Serve:
+    """What to ask the platform for, working in a folder of this name."""
+    spec = ServiceSpec(platform=case.platform, launch=case.launch, protocol=case.protocol)
+    return lambda name: serve_request(model, tmp_path / name, spec)
+
+
+@pytest.fixture
+def service(platform: Platform, serve: Serve) -> Iterator[Service]:
     """A service that is ready."""
-    with ready(platform, serve_request(model, tmp_path / "run")) as service:
+    with ready(platform, serve("run")) as service:
         yield service
 
 
 def test_no_platform_escapes_the_contract() -> None:
     """A row in the table needs a row in this suite."""
-    assert PLATFORMS.keys() == CASES.keys()
+    assert PLATFORMS.keys() == {case.platform for case in CASES} | STARTED_BY_OTHERS
 
 
-def test_an_offer_names_the_platform_and_how_it_can_be_used(platform: Platform) -> None:
-    """Every platform of the table is installed where the tests run."""
+def test_an_offer_names_the_platform_and_how_it_can_be_used(case: Case, platform: Platform) -> None:
+    """This way among them."""
     offer = platform.offer()
     assert offer is not None
     assert offer.platform == platform.name
-    assert all((offer.version, offer.launch, offer.protocol, offer.device))
+    assert offer.version
+    assert case.launch in offer.launch
+    assert case.protocol in offer.protocol
+    assert "cpu" in offer.device
 
 
-def test_a_cold_start_goes_through_all_phases_in_order(platform: Platform, model: Path, tmp_path: Path) -> None:
-    """Each phase is known and none is before the one that it needs."""
-    with started(platform, serve_request(model, tmp_path / "run")) as service:
+def test_a_cold_start_goes_through_its_phases_in_order(case: Case, platform: Platform, serve: Serve) -> None:
+    """Each that the software shows is known, and none is before the one that it needs."""
+    with started(platform, serve("run")) as service:
         cold = service.wait_ready(READY_NS)
     phases = (cold.spawned_ms, cold.port_open_ms, cold.model_loaded_ms, cold.ready_ms, cold.first_inference_ms)
     known = [phase for phase in phases if phase is not None]
-    assert len(known) == 5
+    assert len(known) == case.phases
     assert known == sorted(known)
     assert known[0] > 0
     assert known[-1] < READY_NS / 1e6
 
 
-def test_start_does_not_wait_for_the_server(platform: Platform, model: Path, tmp_path: Path) -> None:
+def test_start_does_not_wait_for_the_server(platform: Platform, serve: Serve) -> None:
     """Before it is ready its address is unknown, and asking says so."""
-    with started(platform, serve_request(model, tmp_path / "run")) as service:
+    with started(platform, serve("run")) as service:
         with pytest.raises(AttemptFailed) as caught:
             _ = service.endpoint
         assert caught.value.cause is Cause.SERVER_NOT_READY
@@ -104,10 +142,10 @@ def test_answers_equal_those_of_the_model_run_in_process(service: Service, tmp_p
     reference = served_models.affine(tmp_path / "reference.onnx")
     session = onnxruntime.InferenceSession(str(reference), providers=["CPUExecutionProvider"])
     y, z = session.run(None, {"x": x})
-    answer = infer(service.endpoint, x=x)
-    np.testing.assert_array_equal(answer.tensors["y"], y)
-    np.testing.assert_array_equal(answer.tensors["z"], z)
-    np.testing.assert_array_equal(answer.tensors["y"], 2 * x + 1)
+    answer = ask(service.endpoint, x=x)
+    np.testing.assert_array_equal(answer["y"], y)
+    np.testing.assert_array_equal(answer["z"], z)
+    np.testing.assert_array_equal(answer["y"], 2 * x + 1)
 
 
 def test_concurrent_clients_each_get_their_own_answers(service: Service) -> None:
@@ -117,21 +155,18 @@ def test_concurrent_clients_each_get_their_own_answers(service: Service) -> None
     def client(number: int) -> None:
         for repeat in range(20):
             x = np.full((1, 4), 1000 * number + repeat, np.float32)
-            answer = infer(service.endpoint, x=x)
-            if answer.status != 200 or not np.array_equal(answer.tensors["y"], 2 * x + 1):
-                wrong.append(f"client {number}, request {repeat}: {answer.status} {answer.body!r}")
+            answer = ask(service.endpoint, x=x)
+            if not np.array_equal(answer["y"], 2 * x + 1):
+                wrong.append(f"client {number}, request {repeat}: {answer}")
 
-    clients = [threading.Thread(target=client, args=(number,)) for number in range(6)]
-    for thread in clients:
-        thread.start()
-    for thread in clients:
-        thread.join()
+    with ThreadPoolExecutor(6) as clients:
+        list(clients.map(client, range(6)))
     assert wrong == []
 
 
 def test_a_healthy_service_passes_its_check(service: Service) -> None:
     """Also after it has been used."""
-    infer(service.endpoint, x=np.zeros((1, 4), np.float32))
+    ask(service.endpoint, x=np.zeros((1, 4), np.float32))
     service.check()
 
 
@@ -155,10 +190,10 @@ def test_asking_a_dead_service_for_metadata_tells_the_cause(service: Service) ->
     assert caught.value.cause is Cause.SERVER_DIED
 
 
-def test_stop_leaves_nothing_and_may_be_repeated(platform: Platform, model: Path, tmp_path: Path) -> None:
+def test_stop_leaves_nothing_and_may_be_repeated(platform: Platform, serve: Serve, tmp_path: Path) -> None:
     """No process, no open port, no file outside of the work directory."""
     before = set(tmp_path.iterdir())
-    with ready(platform, serve_request(model, tmp_path / "run")) as service:
+    with ready(platform, serve("run")) as service:
         pids, endpoint = service.pids(), service.endpoint
         assert is_open(endpoint)
         service.stop()
@@ -169,30 +204,40 @@ def test_stop_leaves_nothing_and_may_be_repeated(platform: Platform, model: Path
     assert set(tmp_path.iterdir()) - before == {tmp_path / "run"}
 
 
-def test_stop_before_ready_is_enough(platform: Platform, model: Path, tmp_path: Path) -> None:
+def test_stop_before_ready_is_enough(platform: Platform, serve: Serve) -> None:
     """A cancelled start leaves nothing either."""
-    service = platform.start(serve_request(model, tmp_path / "run"))
+    service = platform.start(serve("run"))
     pids = service.pids()
     service.stop()
     assert alive(pids) == []
 
 
-def test_a_server_that_is_not_ready_in_time_is_reported_as_such(
-    platform: Platform, model: Path, tmp_path: Path
-) -> None:
+def test_a_server_that_is_not_ready_in_time_is_reported_as_such(platform: Platform, serve: Serve) -> None:
     """A deadline of a millisecond cannot be kept by anyone."""
-    with started(platform, serve_request(model, tmp_path / "run")) as service:
+    with started(platform, serve("run")) as service:
         with pytest.raises(AttemptFailed) as caught:
             service.wait_ready(1_000_000)
         assert caught.value.cause is Cause.SERVER_NOT_READY
 
 
-def test_two_services_run_side_by_side(platform: Platform, model: Path, tmp_path: Path) -> None:
+def test_a_service_tells_what_it_really_is(service: Service) -> None:
+    """In JSON values, for the record; and its counters, where it has any, grow with what it executes."""
+    assert json.loads(json.dumps(dict(service.facts()))) == dict(service.facts())
+    before = service.statistics()
+    ask(service.endpoint, x=np.ones((2, 4), np.float32))
+    after = service.statistics()
+    assert (before is None) == (after is None)
+    if before and after:
+        assert after.inferences - before.inferences == 2
+        assert after.executions - before.executions == 1
+
+
+def test_two_services_run_side_by_side(platform: Platform, serve: Serve) -> None:
     """Each has its own port and answers."""
     with (
-        ready(platform, serve_request(model, tmp_path / "one")) as one,
-        ready(platform, serve_request(model, tmp_path / "two")) as two,
+        ready(platform, serve("one")) as one,
+        ready(platform, serve("two")) as two,
     ):
         assert one.endpoint != two.endpoint
         x = np.ones((1, 4), np.float32)
-        assert infer(one.endpoint, x=x).tensors["z"].tolist() == infer(two.endpoint, x=x).tensors["z"].tolist() == [4]
+        assert ask(one.endpoint, x=x)["z"].tolist() == ask(two.endpoint, x=x)["z"].tolist() == [4]
