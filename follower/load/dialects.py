@@ -7,6 +7,8 @@ from follower.load.codec import Codec
 from follower.load.encode import HEADER_LENGTH, Array, InputTensor, authority, decode_infer, encode_infer
 from follower.load.http2.client import GrpcCodec, request_block
 from follower.load.infer_message import decode_infer_message, encode_infer_message
+from follower.load.predict_json import decode_predict, encode_predict
+from follower.load.predict_message import decode_predict_message, encode_predict_message
 from follower.load.protocol import Target
 from follower.load.response import ResponseReader
 from follower.serve.protocol import DialectName, Endpoint
@@ -72,9 +74,37 @@ class GrpcDialect:
         return GrpcCodec(request_block(authority(target).encode(), target.path.encode()), keep_body=keep_body)
 
 
+class TensorFlowRestDialect(HttpDialect):
+    """TensorFlow Serving's REST predict call, in its column format."""
+
+    def path(self, model_name: str) -> str:
+        return f"/v1/models/{model_name}:predict"
+
+    def encode(self, target: Target, inputs: Sequence[InputTensor]) -> bytes:
+        return encode_predict(target, inputs)
+
+    def decode(self, codec: Codec) -> dict[str, Array]:
+        return decode_predict(codec.body)
+
+
+class TensorFlowGrpcDialect(GrpcDialect):
+    """TensorFlow Serving's PredictionService, framed as every gRPC call here."""
+
+    def path(self, model_name: str) -> str:  # noqa: ARG002 - the message names the model
+        return "/tensorflow.serving.PredictionService/Predict"
+
+    def encode(self, target: Target, inputs: Sequence[InputTensor]) -> bytes:
+        return encode_predict_message(target.model_name, inputs)
+
+    def decode(self, codec: Codec) -> dict[str, Array]:
+        return decode_predict_message(codec.body)
+
+
 DIALECTS: Final[Mapping[DialectName, Dialect]] = {
     "openinference-http": HttpDialect(),
     "openinference-grpc": GrpcDialect(),
+    "tensorflow-rest": TensorFlowRestDialect(),
+    "tensorflow-grpc": TensorFlowGrpcDialect(),
 }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from follower.load.codec import Codec
 from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor, MalformedAnswer
+from follower.load.predict_json import UNNAMED
 from follower.load.protocol import LoadRequest
 from follower.pipeline.chain import build_postprocess, build_preprocess
 from follower.pipeline.protocol import PipelineFailed
@@ -45,7 +46,7 @@ class PipelineWork:
 
     def finish(self, payload: int, response: Codec) -> None:
         outputs = self._dialect.decode(response)
-        output = outputs.get(self._output_name)
+        output = outputs.get(self._output_name, outputs.get(UNNAMED))
         if output is None:
             raise MalformedAnswer(f"no output {self._output_name!r}; the answer has {sorted(outputs)}")
         sent = len(self._raw[payload])
