@@ -4,11 +4,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import Any, Final
 
+from cli.cold_starts import cold_start_lines
 from cli.latencies import WHY_THEY_DIFFER, latency_picture, response_lines, service_line
 from cli.quantities import NOT_AVAILABLE, cpu, fitted, milliseconds, percent, printable, rate, size
 from cli.reused import origin_text
 from shared.measure.metrics import METRICS
-from shared.measure.record import STAGES, Answer, Goodput, Quality, Record, Resources, SloCheck
+from shared.measure.record import (
+    STAGES,
+    Answer,
+    ColdStarts,
+    Goodput,
+    LoadFidelity,
+    Quality,
+    Record,
+    Resources,
+    SloCheck,
+)
 from shared.wire.views import OriginView
 
 COLUMNS: Final = 100
@@ -40,6 +51,8 @@ def verdict_block(
 
 
 def _lines(record: Record, head: Sequence[str], picture: Sequence[str], examples: int) -> list[str]:
+    if record.cold_starts is not None:
+        return _cold_start_block(record, record.cold_starts, head)
     return [
         *_labelled("verdict", _verdict(record)),
         *head,
@@ -49,13 +62,25 @@ def _lines(record: Record, head: Sequence[str], picture: Sequence[str], examples
         *_labelled("service", [service_line(record.service_latency)]),
         *_labelled("wire", [service_line(record.wire_latency)] if record.wire_latency else []),
         *_labelled("", [WHY_THEY_DIFFER, *picture]),
-        *_labelled("throughput", [_throughput(record)]),
+        *_labelled("throughput", [_throughput(record.load)] if record.load else []),
         *_labelled("stages", _stages(record)),
         *_labelled("errors", [_errors(record)]),
         *_labelled("cold start", [_cold_start(record)]),
         *_labelled("used", [_used(record)]),
         *_labelled("quality", _quality(record.quality, examples)),
         *_labelled("more", [f"inferbench get | logs | samples {record.run_id}"]),
+    ]
+
+
+def _cold_start_block(record: Record, starts: ColdStarts, head: Sequence[str]) -> list[str]:
+    """No latency, throughput or stage: there was no load."""
+    return [
+        *_labelled("verdict", _verdict(record)),
+        *head,
+        *_labelled("what", [_subject(record)]),
+        *_labelled("cold start", cold_start_lines(starts)),
+        *_labelled("no load", _wrapped("latencies, stages, throughput and errors are n/a: no load was asked for", 1)),
+        *_labelled("more", [f"inferbench get | logs {record.run_id}"]),
     ]
 
 
@@ -114,8 +139,7 @@ def _check(check: SloCheck) -> str:
     return f"{check.limit} {measured} ({asked})"
 
 
-def _throughput(record: Record) -> str:
-    load = record.load
+def _throughput(load: LoadFidelity) -> str:
     offered = f"offered {rate(load.offered_rps)}" if load.offered_rps is not None else "closed loop"
     pending = f", {load.pending} unanswered" if load.pending else ""
     return (
@@ -141,7 +165,7 @@ def _aligned(value_ms: float | None) -> str:
 def _errors(record: Record) -> str:
     kinds = sorted(record.errors.items(), key=lambda item: (-item[1], item[0]))
     if not kinds:
-        return f"none of {record.load.sent} requests"
+        return f"none of {record.load.sent if record.load else 0} requests"
     return f"{percent(record.error_rate)}: " + ", ".join(f"{printable(kind)} {count}" for kind, count in kinds)
 
 

@@ -117,7 +117,7 @@ def _load(
     """
     order, cores = prepared.order, prepared.slot_cores
     measuring = Measuring(plan=request.plan, service=service, story=story, cores=cores, gpus=order.slot.gpus)
-    in_force = _in_force(prepared, service)
+    in_force = in_force_of(prepared, service)
     try:
         outcome = sender.run(request, on_start=measuring.on_start, keep_going=measuring.keep_going)
     except SenderFailed as error:
@@ -132,7 +132,7 @@ def _load(
     return Loaded(outcome, circumstances, in_force)
 
 
-def _in_force(prepared: Prepared, service: Service) -> dict[str, Any]:
+def in_force_of(prepared: Prepared, service: Service) -> dict[str, Any]:
     """What is really so, read back from the running processes."""
     dataset = prepared.dataset
     return {

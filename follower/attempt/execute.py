@@ -9,6 +9,7 @@ from follower.attempt.story import Story
 from follower.serve.platforms import find_platform
 from follower.serve.protocol import Service
 from shared.clock import Clock
+from shared.jobs.workload import ColdStartWorkload
 from shared.measure.record import Record
 
 
@@ -20,6 +21,11 @@ def execute(order: AttemptOrder, directory: AttemptDir, story: Story, clock: Clo
     """
     started_at = clock.utc_now()
     prepared = prepare(order, directory, story)
+    workload = order.assignment.spec.workload
+    if isinstance(workload, ColdStartWorkload):
+        from follower.attempt.cold_start import measure_cold_starts  # noqa: PLC0415 - seldom needed
+
+        return measure_cold_starts(prepared, workload, story, clock, started_at)
     with started_service(prepared, story) as service:
         from follower.attempt.benchmark import benchmark  # noqa: PLC0415 - imported while the service starts
 

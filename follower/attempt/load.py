@@ -7,6 +7,7 @@ from follower.load.protocol import LoadRequest
 from follower.serve.protocol import Endpoint, ModelMetadata
 from shared.errors import AttemptFailed, InvalidInput
 from shared.jobs.lifecycle import Cause
+from shared.jobs.workload import ClosedWorkload, ColdStartWorkload
 from shared.workload.arrivals import make_plan
 from shared.workload.plan import Plan
 
@@ -46,8 +47,12 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
 
 
 def _plan(prepared: Prepared, payload_count: int) -> Plan:
+    """A cold start takes the order of payloads only: one inference after another."""
+    workload = prepared.order.assignment.spec.workload
+    if isinstance(workload, ColdStartWorkload):
+        workload = ClosedWorkload(pattern="closed", seed=workload.seed)
     try:
-        return make_plan(prepared.order.assignment.spec.workload, payload_count, prepared.trace_ns)
+        return make_plan(workload, payload_count, prepared.trace_ns)
     except InvalidInput as error:
         raise AttemptFailed(Cause.PIPELINE_FAILED, f"the workload cannot be planned: {error.detail}") from error
 

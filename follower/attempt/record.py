@@ -10,6 +10,7 @@ from model_repo.cards import ModelCard
 from model_repo.identity import model_digest
 from shared.jobs.keys import comparability_key, configuration_key, hardware_of
 from shared.measure.analyze import Measurement
+from shared.measure.cold_starts import ColdStartMeasurement
 from shared.measure.manifest import Calibration
 from shared.measure.metrics import metrics_of
 from shared.measure.record import ColdStart, Quality, Record
@@ -23,11 +24,11 @@ class Findings:
     finished_at: datetime
     card: ModelCard
     cold_start: ColdStart
-    measurement: Measurement
+    measurement: Measurement | ColdStartMeasurement
     calibration: Calibration | None
     quality: Quality | None
     in_force: Mapping[str, Any]  # pinning, preflight, payloads: what was really so, beside what was asked for
-    samples_sha256: str
+    samples_sha256: str | None  # None where there are none: a cold start
     notes: tuple[str, ...] = ()
 
 

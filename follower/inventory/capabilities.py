@@ -6,6 +6,7 @@ from follower.attempt.prepare import SYNTHETIC
 from follower.generate.datasets.builtin import builtin
 from follower.pipeline.chain import ops
 from model_repo.canonical.families import families
+from shared.jobs.workload import COLD_START
 from shared.wire.identity import Capabilities, PlatformOffer
 from shared.workload.arrivals import PATTERNS
 
@@ -14,7 +15,7 @@ def read_capabilities(offers: tuple[PlatformOffer, ...], labels: Mapping[str, st
     """Everything that can be run here. The network is left as it is, and the pipeline runs on the client's side."""
     return Capabilities(
         platforms=offers,
-        patterns=tuple(PATTERNS),
+        patterns=(*PATTERNS, COLD_START),
         networks=("none",),
         pipeline_sides=("client",),
         ops=ops(),

@@ -14,7 +14,7 @@ from shared.jobs.pipeline import CtcDecode, PipelineSpec
 from shared.jobs.section import Contradiction, Section, refuse
 from shared.jobs.slo import SloSpec
 from shared.jobs.units import DurationNs
-from shared.jobs.workload import MLPERF_MULTI_STREAM_SAMPLES, MlperfWorkload, WorkloadSpec
+from shared.jobs.workload import MLPERF_MULTI_STREAM_SAMPLES, ColdStartWorkload, MlperfWorkload, WorkloadSpec
 
 API_VERSION: Final = "inferbench/v1"
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
@@ -223,11 +223,30 @@ def _not_multi_stream(requests: RequestsSpec, workload: WorkloadSpec) -> Iterato
         yield Contradiction(("requests", "batch_size"), message)
 
 
+def _nothing_to_start(service: ServiceSpec, workload: WorkloadSpec) -> Iterator[Contradiction]:
+    if isinstance(workload, ColdStartWorkload) and service.platform == "endpoint":
+        message = "an endpoint already runs and is not ours to start; name a platform that the follower starts"
+        yield Contradiction(("service", "platform"), message)
+
+
+def _no_load_to_limit(slo: SloSpec | None, workload: WorkloadSpec) -> Iterator[Contradiction]:
+    if isinstance(workload, ColdStartWorkload) and slo is not None:
+        yield Contradiction(("slo",), "a cold start has no load that could meet a limit; drop slo")
+
+
+def _no_link_to_cross(network: NetworkSpec, workload: WorkloadSpec) -> Iterator[Contradiction]:
+    if isinstance(workload, ColdStartWorkload) and network != "none":
+        yield Contradiction(("network",), "a cold start is timed beside the server, over no link; leave it at none")
+
+
 _RULES: Final[tuple[tuple[tuple[str, ...], Callable[..., Iterator[Contradiction]]], ...]] = (
     (("service", "requires"), _device_differs),
     (("requests", "pipeline"), _nothing_to_process),
     (("model", "pipeline"), _no_labels_to_decode),
     (("requests", "workload"), _not_multi_stream),
+    (("service", "workload"), _nothing_to_start),
+    (("slo", "workload"), _no_load_to_limit),
+    (("network", "workload"), _no_link_to_cross),
 )
 """What has to hold between sections: the sections that a rule reads, and the rule."""
 

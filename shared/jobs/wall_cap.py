@@ -3,12 +3,17 @@
 from typing import Final
 
 from shared.jobs.spec import RunSpec
+from shared.jobs.workload import ColdStartWorkload
 
 SLACK_NS: Final = 60_000_000_000
 """For what the job file says nothing of: imports, generating a model, checking answers, storing the samples."""
 CALIBRATION_NS: Final = 20_000_000_000
 """Two loads of half a second, the starts of their processes, and time limits of 2 s where nothing is answered."""
 SLOWEST_TRANSFER_BYTES_PER_S: Final = 1_000_000
+LONGEST_STEADY_RUN_NS: Final = 30_000_000_000
+"""The inferences after a cold start end then, however many are left."""
+STOP_NS: Final = 15_000_000_000
+"""To end a service by force and to see that nothing of it is left."""
 
 
 def wall_cap_ns(spec: RunSpec, transfer_bytes: int) -> int:
@@ -18,7 +23,12 @@ def wall_cap_ns(spec: RunSpec, transfer_bytes: int) -> int:
         spec: of the run.
         transfer_bytes: of the model, dataset and trace that the follower may have to fetch first.
     """
-    workload = spec.workload
-    load_ns = workload.warmup + workload.duration + 2 * workload.request_timeout
     transfer_ns = transfer_bytes * 1_000_000_000 // SLOWEST_TRANSFER_BYTES_PER_S
-    return spec.service.ready_timeout + load_ns + transfer_ns + CALIBRATION_NS + SLACK_NS
+    return _work_ns(spec) + transfer_ns + CALIBRATION_NS + SLACK_NS
+
+
+def _work_ns(spec: RunSpec) -> int:
+    workload, start_ns = spec.workload, spec.service.ready_timeout
+    if isinstance(workload, ColdStartWorkload):
+        return workload.repeats * (start_ns + LONGEST_STEADY_RUN_NS + workload.request_timeout + STOP_NS)
+    return start_ns + workload.load_ns + 2 * workload.request_timeout

@@ -17,6 +17,12 @@ MAX_PLANNED_BURSTS: Final = 1_000_000
 """Most bursts of a modulated plan: shorter ones than that are no bursts any more."""
 
 MAX_RATE_RPS: Final = 1_000_000
+COLD_START: Final = "cold-start"
+"""The pattern without an arrival process."""
+
+MAX_COLD_STARTS: Final = 100
+"""Most starts of one cold-start run: enough to certify a p95 with one sample beyond it."""
+
 MAX_PROBES: Final = 10
 """Most probes of a search: doubling and halving finds a rate within 5 % of the limit in fewer."""
 
@@ -52,6 +58,11 @@ class WorkloadSection(Section):
     def planned_requests(self) -> float:
         """How many requests the plan is expected to hold; 0 where answers decide (closed loop)."""
         return 0.0
+
+    @property
+    def load_ns(self) -> int:
+        """How long there is load, by the clock."""
+        return self.warmup + self.duration
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -276,6 +287,35 @@ class SearchWorkload(WorkloadSection):
             yield Contradiction(("start_rate",), "is above max_rate")
 
 
+class ColdStartWorkload(Section):
+    """Starts the service from nothing again and again; there is no load beside a few inferences after each start."""
+
+    pattern: Literal["cold-start"] = Field(description="The service is started again and again; no arrival process.")
+    repeats: int = Field(5, ge=1, le=MAX_COLD_STARTS, description="How many starts.")
+    cache: Literal["warm", "cold"] = Field(
+        "warm", description="Whether the model's file is in the page cache before each start, or dropped from it."
+    )
+    inferences: int = Field(
+        50,
+        ge=10,
+        le=10_000,
+        description="Inferences after each first answer, one at a time, that show from which on latency is steady.",
+    )
+    seed: int = Field(1, ge=0, le=2**63 - 1, description="Seed of payloads; repeat r of a job uses seed + r.")
+    request_timeout: DurationNs = Field(
+        10_000_000_000, gt=0, le=_HOUR_NS, description="An inference is given up after this; above 0s, at most 1h."
+    )
+
+    @property
+    def load_ns(self) -> int:
+        """No load goes by the clock."""
+        return 0
+
+    def planned_requests(self) -> float:
+        """Nothing arrives."""
+        return 0.0
+
+
 WorkloadSpec = Annotated[
     ClosedWorkload
     | ConstantWorkload
@@ -289,6 +329,7 @@ WorkloadSpec = Annotated[
     | TraceWorkload
     | OfflineWorkload
     | MlperfWorkload
+    | ColdStartWorkload
     | SearchWorkload,
     Field(discriminator="pattern"),
 ]

@@ -86,6 +86,42 @@ class ColdStart(Part):
     first_inference_ms: float | None
 
 
+class ColdStartRepeat(Part):
+    """One start of a cold-start run."""
+
+    phases: ColdStart
+    inferences: int  # answered after the first answer, one at a time
+    steady_ms: float | None  # median service latency of the second half of them
+    steady_after: int | None  # how many of them came before latency was within 10 % of ``steady_ms``
+    cached_share: float | None  # of the model's pages, in the page cache just before the start
+    stopped_ms: float  # what stopping took, until nothing was left
+
+
+class Spread(Part):
+    """Few values: the least, the nearest-rank median and the greatest of ``n``; None where there is none."""
+
+    n: int
+    min: float | None
+    median: float | None
+    max: float | None
+
+
+class PhaseSummary(Part):
+    """One phase over the repeats that reached it, in ms; ``p50`` is the same median where it is certified."""
+
+    spread_ms: Spread
+    p50: Percentile
+
+
+class ColdStarts(Part):
+    """Every repeat of a cold-start run."""
+
+    cache: Literal["warm", "cold"]  # as asked for; each repeat says what was so
+    repeats: tuple[ColdStartRepeat, ...]
+    phases: dict[str, PhaseSummary]  # by the names of ``ColdStart``
+    steady_after: Spread  # inferences
+
+
 class LoadFidelity(Part):
     """Whether the load that was asked for is the load that was sent."""
 
@@ -209,17 +245,18 @@ class Record(Part):
     configuration_key: str  # equal for repeats of one configuration on one kind of host
     environment: dict[str, Any]  # inventory, pinning, versions, settings in force
     model_card: dict[str, Any]
-    cold_start: ColdStart
-    load: LoadFidelity
+    cold_start: ColdStart  # of a cold-start run, the repeat with the median first answer
+    cold_starts: ColdStarts | None = None  # of a cold-start run, and of no other
+    load: LoadFidelity | None  # None where there was none: a cold start
     response_latency: LatencySummary  # from the due time until the answer is ready for use
     service_latency: LatencySummary  # from the first byte sent until the last byte received
     wire_latency: LatencySummary | None  # between the kernel's stamps; None where they were not taken
     warmup_s: float  # what was really left out at the start: at least what was asked for
     stages: dict[Stage, StageSummary]
-    throughput_rps: float
-    throughput_samples_per_s: float
+    throughput_rps: float | None  # None without a load
+    throughput_samples_per_s: float | None
     errors: dict[str, int]
-    error_rate: float
+    error_rate: float | None
     server: Resources
     client: Resources
     host: HostUse

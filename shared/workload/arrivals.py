@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.errors import InvalidInput
-from shared.jobs.workload import WorkloadSpec
+from shared.jobs.workload import ColdStartWorkload, WorkloadSpec
 from shared.workload import draws
 from shared.workload.law import NS_PER_S, Arrivals
 from shared.workload.modulated import mmpp
@@ -38,7 +38,7 @@ PATTERNS: Final[Mapping[str, Callable[..., Arrivals]]] = {
 }
 """Every arrival pattern that can be planned, by its name in the job file; the law of ``trace`` takes the trace too.
 
-``search`` is not here: it is a row of runs, each with a plan of its own.
+``search`` is not here: it is a row of runs, each with a plan of its own. Nor is ``cold-start``, which has none.
 """
 
 
@@ -53,13 +53,15 @@ def make_plan(workload: WorkloadSpec, payload_count: int, trace_ns: npt.NDArray[
         trace_ns: for pattern trace and no other: the arrivals, from 0, ascending, shape (n,).
 
     Raises:
-        InvalidInput: there is no payload; the pattern is a search; a trace is missing or has no use; more requests
-            are drawn than can be planned.
+        InvalidInput: there is no payload; the pattern is a search or a cold start; a trace is missing or has no use;
+            more requests are drawn than can be planned.
     """
     if payload_count < 1:
         raise InvalidInput(f"a plan needs at least 1 payload, found {payload_count}")
     if workload.pattern == "search":
         raise InvalidInput("a search has no plan of its own; each of its probes is a run with a plan at one rate")
+    if isinstance(workload, ColdStartWorkload):
+        raise InvalidInput("a cold start has no plan: nothing arrives, the service is started again and again")
     if trace_ns is not None and workload.pattern != "trace":
         raise InvalidInput(f"a trace goes with pattern trace, and with no other; found {workload.pattern}")
     law = PATTERNS[workload.pattern]

@@ -141,7 +141,7 @@ def probe_of(record: Record) -> Probe:
     Raises:
         ValueError: the record is of a run without a rate.
     """
-    rate_rps = record.load.offered_rps
+    rate_rps = record.load.offered_rps if record.load else None
     asked = record.spec.get("workload", {}).get("rate", rate_rps)
     if asked is None:
         raise ValueError(f"run {record.run_id} offered no rate, so it is no probe of one")
@@ -164,7 +164,7 @@ def _judged(record: Record, rate_rps: float) -> tuple[ProbeOutcome, str, list[Sl
     """
     verdict = record.verdict
     why = "; ".join(verdict.reasons)
-    if record.error_rate >= 1:
+    if record.error_rate == 1:
         return "missed", why or "every request failed", []
     if verdict.kind == "invalid":
         return "failed", why, []
@@ -180,7 +180,7 @@ def _judged(record: Record, rate_rps: float) -> tuple[ProbeOutcome, str, list[Sl
 
 def _was_sent(record: Record) -> bool:
     load = record.load
-    return load.planned is not None and load.sent >= LEAST_SENT * load.planned
+    return load is not None and load.planned is not None and load.sent >= LEAST_SENT * load.planned
 
 
 def _leaning(checks: Sequence[SloCheck]) -> Literal["met", "missed"] | None:

@@ -46,6 +46,7 @@ def check_invariants(record: Record, samples: Path) -> None:
     stage_sum = sum(stage.mean_ms or 0.0 for stage in record.stages.values())
     assert math.isclose(stage_sum, latency.mean_ms or 0.0, rel_tol=1e-6)
     assert (columns["due_ns"] <= columns["start_ns"]).all()
+    assert record.load is not None
     assert len(columns["due_ns"]) >= record.load.sent
     assert record.metrics["p99_ms"] == latency.ms("p99")
     assert derive_again(read_samples(samples), record) == []
@@ -180,6 +181,7 @@ def test_a_server_that_hangs_is_counted_in_timeouts(tmp_path: Path) -> None:
     timeouts = int((columns["error"] == ERROR_KINDS.index("timeout")).sum())
     assert timeouts > 0
     assert record.errors["timeout"] <= timeouts
+    assert record.error_rate is not None
     assert record.error_rate > 0
     assert not is_clean(record.verdict)
     assert np.isfinite(record.response_latency.max_ms or math.nan)

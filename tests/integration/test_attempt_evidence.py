@@ -97,6 +97,7 @@ def test_a_calibration_that_fails_does_not_fail_the_run(tmp_path: Path) -> None:
         assert "warning" in story_kinds(attempt)
     assert record.calibration is None
     assert [note for note in record.notes if note.startswith("calibration is not available: ")]
+    assert record.load is not None
     assert record.load.completed > 0
 
 
@@ -182,6 +183,7 @@ def test_the_live_view_tells_of_the_run_while_it_goes_on(tmp_path: Path) -> None
     assert last["rate_rps"] == pytest.approx(100, rel=0.3)
     assert last["response_p50_ms"] == pytest.approx(record.response_latency.ms("p50"), rel=0.5)
     assert last["errors"] == 0
+    assert record.load is not None
     assert last["in_flight"] <= record.load.max_in_flight + 1
     check_costs(record)
 
@@ -215,6 +217,7 @@ def test_a_trace_is_fetched_and_replayed(tmp_path: Path) -> None:
     assert derive_again(samples, record) == []
     due_ns = samples.columns["due_ns"]
     assert np.array_equal(due_ns - due_ns[0], np.asarray(at_ms) * 1_000_000)
+    assert record.load is not None
     assert record.load.planned == len(at_ms)
     assert record.environment["pins"]["trace"]["sha256"] == digest
 

@@ -89,6 +89,7 @@ class Probes(Script):
         met = rate_rps <= _LIMIT_RPS
         check = SloCheck(limit="p99_ms", allowed=50.0, measured=10.0 if met else 90.0, met=met)
         named = {"run_id": assignment.run_id, "job_id": assignment.job_id, "attempt": assignment.attempt}
+        assert _RECORD.load is not None
         load = _RECORD.load.model_copy(update={"offered_rps": rate_rps})
         told = {**named, "follower": follower, "slot": slot, "slo": (check,), "load": load}
         return Success(record=_RECORD.model_copy(update=told))

@@ -127,6 +127,13 @@ def record(**changes: Any) -> Record:
     return Record(**(parts | changes))
 
 
+def load() -> LoadFidelity:
+    """That of ``record``."""
+    found = record().load
+    assert found is not None
+    return found
+
+
 def run_view(index: int = 0, state: RunState = RunState.SUCCEEDED, **changes: Any) -> RunView:
     """A run of the job ``JOB_ID``."""
     parts: dict[str, Any] = {

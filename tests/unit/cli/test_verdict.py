@@ -1,15 +1,18 @@
 """The verdict block: what a person asks first, on one screen, with nothing dressed up."""
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 from rich.cells import cell_len
 from support.records import QUALITY, RUN_ID, latency, record, stage
 
 from cli.verdict import COLUMNS, MAX_LINES, verdict_block
+from shared.measure.cold_starts import analyze_cold_starts
 from shared.measure.record import (
     Answer,
     ColdStart,
+    ColdStartRepeat,
     Goodput,
     LoadFidelity,
     Quality,
@@ -221,3 +224,34 @@ def test_a_generated_model_is_named_by_its_shape() -> None:
 def test_a_later_attempt_says_so() -> None:
     """That a run needed more than one attempt is worth a word."""
     assert line(verdict_block(record(attempt=2)), "run").endswith("· attempt 2")
+
+
+def test_a_cold_start_shows_a_table_of_phases_and_no_latency() -> None:
+    """One line a phase, with least, median and greatest; what only a load has is not drawn as zero."""
+    phases = [
+        ColdStart(
+            spawned_ms=1, port_open_ms=300 + i, model_loaded_ms=None, ready_ms=400 + i, first_inference_ms=500 + i
+        )
+        for i in (0, 20, 10)
+    ]
+    repeats = [
+        ColdStartRepeat(phases=one, inferences=50, steady_ms=1.25, steady_after=after, cached_share=0.0, stopped_ms=30)
+        for one, after in zip(phases, (4, 0, 2), strict=True)
+    ]
+    measured = analyze_cold_starts(repeats, "cold")
+    figures = {field.name: getattr(measured, field.name) for field in fields(measured)}
+    block = verdict_block(record(**figures | {"quality": None}))
+    assert block[0] == "verdict     STABLE"
+    table = [one[12:] for one in block if one[:12].strip() in {"", "cold start"}]
+    assert table == [
+        "3 starts, cache cold: 0.0 % of the model in the page cache before the start, at most",
+        "                    min    median       max  ms    n",
+        "spawned             1.0       1.0       1.0        3",
+        "port open         300.0     310.0     320.0        3  ██████████████████",
+        "model loaded        n/a       n/a       n/a        0",
+        "ready             400.0     410.0     420.0        3  ████████████████████████",
+        "first answer      500.0     510.0     520.0        3  ██████████████████████████████",
+        "steady after          0         2         4  inferences · steady at 1.25 to 1.25 ms",
+        "p50 not certified: 3 effective samples, 11 are needed",
+    ]
+    assert not any(one.startswith(("response", "throughput", "stages", "errors")) for one in block)

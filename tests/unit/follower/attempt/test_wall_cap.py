@@ -30,6 +30,14 @@ def test_the_cap_is_the_prediction_and_a_minute() -> None:
     assert wall_cap_ns(assignment(spec=spec)) == (30 + 5 + 100 + 2 * 2 + 20 + 60) * S
 
 
+def test_every_cold_start_has_its_own_time() -> None:
+    """Readiness, 30 s of inferences and the last one's timeout, 15 s to stop; and what every attempt has."""
+    spec = run_spec(
+        service={"ready_timeout": "40s"}, workload={"pattern": "cold-start", "repeats": 4, "request_timeout": "2s"}
+    )
+    assert wall_cap_ns(assignment(spec=spec)) == (4 * (40 + 30 + 2 + 15) + 20 + 60) * S
+
+
 @pytest.mark.parametrize("pattern", EVERY_PATTERN)
 def test_every_pattern_has_time_for_its_whole_plan(pattern: str) -> None:
     """Warm-up and window, and the time limit of a request that is sent in the last moment."""

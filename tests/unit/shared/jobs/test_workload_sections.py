@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 from support.workloads import EVERY_PATTERN, workload
 
+from shared.errors import InvalidInput
 from shared.jobs.schema import value_paths
 from shared.jobs.spec import JobSpec, RunSpec
 from shared.jobs.sweep import try_expand
@@ -76,6 +77,28 @@ def test_multi_stream_goes_with_eight_samples_and_no_other_number() -> None:
     with pytest.raises(ValidationError, match="multi-stream sends 8 samples in each query"):
         run(fields, requests={"batch_size": 4})
     assert run({"pattern": "mlperf", "scenario": "single-stream"}, requests={"batch_size": 4})
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"slo": {"p99_ms": 5}}, "no load that could meet a limit"),
+        ({"network": "lan"}, "over no link"),
+        ({"service": {"platform": "endpoint", "url": "http://h:1"}}, "not ours to start"),
+    ],
+)
+def test_a_cold_start_goes_with_nothing_that_needs_a_load(sections: dict[str, Any], message: str) -> None:
+    """Refused where the file is read, at the section that does not fit."""
+    with pytest.raises(ValidationError, match=message):
+        run({"pattern": "cold-start"}, **sections)
+
+
+def test_a_cold_start_has_no_plan() -> None:
+    """Nothing arrives."""
+    spec = run({"pattern": "cold-start", "repeats": 7}).workload
+    assert (spec.load_ns, spec.planned_requests()) == (0, 0.0)
+    with pytest.raises(InvalidInput, match="a cold start has no plan"):
+        make_plan(spec, 1)
 
 
 @pytest.mark.parametrize(

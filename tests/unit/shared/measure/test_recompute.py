@@ -85,6 +85,7 @@ def test_the_last_bit_counts() -> None:
     samples = raw_samples()
     found = record_of(samples)
     rate = found.throughput_rps
+    assert rate is not None
     nearly = float(np.nextafter(rate, np.inf))
     assert [m.figure for m in derive_again(samples, changed(found, throughput_rps=nearly))] == ["throughput_rps"]
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.jobs.spec import RunSpec, ServiceSpec
-from shared.scheduling.estimate import predict, predicted_s, window_s
+from shared.scheduling.estimate import SHORTEST_START_S, STEADY_RUN_S, predict, predicted_s, window_s
 from shared.scheduling.setup_times import (
     CALIBRATION_S,
     COLLECTION_S,
@@ -47,6 +47,21 @@ def test_without_history_the_prediction_is_the_prior_and_the_window() -> None:
     assert window_s(run_spec()) == 92.0
     assert predicted_s(run_spec()) == 92.0 + beside_s
     assert predict(run_spec()).p90_s == 92.0 + PRIOR_SPREAD * beside_s
+
+
+def test_a_cold_start_takes_a_start_for_each_repeat() -> None:
+    """No window and no calibration of the client; starts, inferences and stops, then the collection."""
+    spec = run_spec(workload={"pattern": "cold-start", "repeats": 5})
+    assert window_s(spec) == 0.0
+    assert predicted_s(spec) == 5 * (SETUP_S["onnxruntime"] + STEADY_RUN_S) + COLLECTION_S
+
+
+def test_a_cold_start_is_foreseen_from_the_set_ups_that_were_seen() -> None:
+    """Less the calibration that it does not make; a very fast set-up still takes a moment."""
+    spec = run_spec(workload={"pattern": "cold-start", "repeats": 2})
+    slow, fast = SetupTimes(seen(7.0, 7.0, 7.0)), SetupTimes(seen(0.5, 0.5, 0.5))
+    assert predict(spec, slow, "f1").p50_s == 2 * (7.0 - CALIBRATION_S + STEADY_RUN_S) + 1.0
+    assert predict(spec, fast, "f1").p50_s == 2 * (SHORTEST_START_S + STEADY_RUN_S) + 1.0
 
 
 def test_every_platform_of_the_job_file_has_a_set_up_time() -> None:

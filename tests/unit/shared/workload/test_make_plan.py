@@ -161,6 +161,6 @@ def test_no_payload_is_refused() -> None:
 
 
 def test_every_pattern_of_the_job_file_has_an_entry() -> None:
-    """The table and the schema name the same patterns, but for search, which is a row of runs."""
+    """The table and the schema name the same patterns, but for a row of runs, and for one without arrivals."""
     schema = TypeAdapter(WorkloadSpec).json_schema()
-    assert set(schema["discriminator"]["mapping"]) - {"search"} == set(PATTERNS) == set(EVERY_PATTERN)
+    assert set(schema["discriminator"]["mapping"]) - {"search", "cold-start"} == set(PATTERNS) == set(EVERY_PATTERN)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.records import record
+from support.records import load, record
 
 from shared.measure.record import LoadFidelity, Record, SloCheck, Verdict
 from shared.workload.search import ProbeOutcome, probe_of
@@ -11,9 +11,9 @@ from shared.workload.search import ProbeOutcome, probe_of
 
 def probed(verdict: str = "stable", *checks: SloCheck, error_rate: float = 0.0, **more: Any) -> Record:
     """The record of a probe at 100/s."""
-    load = {**record().load.model_dump(), "offered_rps": 100.0}
+    sent = {**load().model_dump(), "offered_rps": 100.0}
     return record(
-        load=LoadFidelity(**load),
+        load=LoadFidelity(**sent),
         spec={"workload": {"pattern": "poisson", "rate": 100.0}},
         verdict=Verdict.model_validate({"kind": verdict, "reasons": ("because",)} | more),
         slo=checks,
@@ -76,8 +76,8 @@ def test_limits_kept_in_spite_of_a_slow_client_are_met() -> None:
     late = probed("client-limited", GOOD)
     assert probe_of(late).outcome == "met"
     assert probe_of(probed("client-limited", CLOSE)).outcome == "client-limited"
-    few = late.load.model_copy(update={"sent": 590})
-    assert late.load.planned == 600
+    few = load().model_copy(update={"sent": 590})
+    assert load().planned == 600
     assert probe_of(late.model_copy(update={"load": few})).outcome == "client-limited"
 
 
@@ -96,4 +96,4 @@ def test_a_throughput_asked_for_above_the_rate_does_not_count() -> None:
 def test_a_closed_loop_is_no_probe() -> None:
     """It offers no rate."""
     with pytest.raises(ValueError, match="offered no rate"):
-        probe_of(record(load=record().load.model_copy(update={"offered_rps": None})))
+        probe_of(record(load=load().model_copy(update={"offered_rps": None})))
