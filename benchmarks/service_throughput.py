@@ -16,7 +16,7 @@ from benchmarks.rounds import interleaved, ratio, told
 from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor
 from follower.load.protocol import Target
-from follower.serve.modelserver.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import ModelServerPlatform
 from model_repo.canonical.families import generate
 from shared.jobs.spec import FullyConnectedModel
 
@@ -57,7 +57,7 @@ def small_service() -> Iterator[Target]:
     with tempfile.TemporaryDirectory() as name:
         model = Path(name) / "model.onnx"
         model.write_bytes(generate(spec).onnx_bytes)
-        with ready(OnnxRuntimePlatform(), serve_request(model, Path(name) / "run")) as service:
+        with ready(ModelServerPlatform("onnxruntime"), serve_request(model, Path(name) / "run")) as service:
             endpoint = service.endpoint
             path = f"/v2/models/{endpoint.model_name}/infer"
             yield Target(host=endpoint.host, port=endpoint.port, path=path)

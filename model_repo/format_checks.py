@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, Final
 from model_repo.cards import ModelCard, TensorCard, complete_card, parse_card
 from model_repo.onnx_check import check_onnx
 from model_repo.onnx_facts import OnnxFacts, TensorFacts
+from model_repo.torchscript_check import check_torchscript
 from shared.errors import InvalidModel, Problem
 from shared.jobs.formats import ModelFormat
 
@@ -34,7 +35,13 @@ def _tensor_card(tensor: TensorFacts) -> TensorCard:
     return TensorCard.model_validate({"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape})
 
 
-CHECKS: Final[Mapping[ModelFormat, FormatCheck]] = {"onnx": _onnx}
+def _torchscript(file: BinaryIO) -> dict[str, Any]:
+    facts = check_torchscript(file)
+    signature = facts.signature
+    return {"inputs": signature.inputs, "outputs": signature.outputs, "weight_bytes": facts.weight_bytes}
+
+
+CHECKS: Final[Mapping[ModelFormat, FormatCheck]] = {"onnx": _onnx, "torchscript": _torchscript}
 
 
 def check_model(file: BinaryIO, sent: Mapping[str, Any]) -> ModelCard:

@@ -9,14 +9,23 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Final
 
-from follower.serve.modelserver.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import ModelServerPlatform
 from follower.serve.protocol import Platform, PlatformTable
+from follower.serve.tensorflow.platform import TfsCompatPlatform, TfServingPlatform
 from shared.errors import Conflict, NotAvailable
 from shared.wire.identity import PlatformOffer
 
 ENTRY_POINT_GROUP: Final = "inferbench.platforms"
 
-PLATFORMS: Final[PlatformTable] = MappingProxyType({"onnxruntime": OnnxRuntimePlatform()})
+PLATFORMS: Final[PlatformTable] = MappingProxyType(
+    {
+        "onnxruntime": ModelServerPlatform("onnxruntime"),
+        "openvino": ModelServerPlatform("openvino", engine="openvino"),
+        "torchscript": ModelServerPlatform("torchscript", engine="torch"),
+        "tfserving": TfServingPlatform(),
+        "tfs-compat": TfsCompatPlatform(),
+    }
+)
 """The built-in ones."""
 
 

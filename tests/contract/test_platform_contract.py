@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
-from support import served_models
+from support import served_models, torch_models
 from support.asking import ask
 from support.engines import require_engine
 from support.serving import READY_NS, alive, eventually, is_open, ready, serve_request, started
@@ -43,7 +43,15 @@ class Case:
         return f"{self.platform}-{self.launch}-{self.protocol}"
 
 
-CASES = (Case(platform="onnxruntime", make=lambda folder: served_models.affine(folder / "model.onnx")),)
+def _onnx(folder: Path) -> Path:
+    return served_models.affine(folder / "model.onnx")
+
+
+CASES = (
+    Case(platform="onnxruntime", make=_onnx),
+    Case(platform="openvino", make=_onnx, engine="openvino"),
+    Case(platform="torchscript", make=lambda folder: torch_models.affine(folder / "model.pt"), engine="torch"),
+)
 
 STARTED_BY_OTHERS: set[str] = set()
 """Platforms that start nothing; they have suites of their own."""

@@ -23,11 +23,11 @@ from support.serving import (
 )
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from follower.serve.modelserver.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import ModelServerPlatform
 from follower.serve.protocol import Service
 from shared.jobs.spec import ServiceSpec
 
-PLATFORM = OnnxRuntimePlatform()
+PLATFORM = ModelServerPlatform("onnxruntime")
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,12 @@ from support.serving import (
     started,
 )
 
-from follower.serve.modelserver.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import ModelServerPlatform
 from follower.serve.protocol import Service
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 
-PLATFORM = OnnxRuntimePlatform()
+PLATFORM = ModelServerPlatform("onnxruntime")
 
 
 def failure_of(service: Service, timeout_ns: int = READY_NS) -> AttemptFailed:

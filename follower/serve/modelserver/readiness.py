@@ -1,9 +1,9 @@
 """A cold start as a state: what has been reached, what comes next, how long it took. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from follower.serve.modelserver.status import StatusEvent
 from shared.measure.record import ColdStart
@@ -32,6 +32,7 @@ class Progress:
     model_loaded_ns: int | None = None
     ready_ns: int | None = None
     first_inference_ns: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)  # known once the model is loaded
 
     def after(self, events: Iterable[StatusEvent]) -> "Progress":
         """With what the server reported; what is known already stays as it is."""
@@ -40,7 +41,7 @@ class Progress:
             if event.name == "listening" and progress.port_open_ns is None:
                 progress = replace(progress, port=event.port, port_open_ns=event.at_ns)
             elif event.name == "model-loaded" and progress.model_loaded_ns is None:
-                progress = replace(progress, model_loaded_ns=event.at_ns)
+                progress = replace(progress, model_loaded_ns=event.at_ns, facts=event.facts or {})
         return progress
 
     @property

@@ -65,7 +65,7 @@ class ModelServerService:
             raise AttemptFailed(Cause.SERVER_DIED, detail, log_tail=tail(self.log_path)) from error
 
     def facts(self) -> Mapping[str, Any]:
-        return {"engine": self._request.service.platform}
+        return {"engine": self._request.service.platform, **self._progress.facts}
 
     def statistics(self) -> None:
         """Answers say more: each carries its own stages."""

@@ -6,10 +6,10 @@ stamps and the parent's can be compared, and a slow reader does not falsify a co
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 EventName = Literal["listening", "model-loaded"]
 
@@ -23,6 +23,7 @@ class StatusEvent:
     name: EventName
     at_ns: int  # CLOCK_MONOTONIC
     port: int | None = None  # with "listening"
+    facts: Mapping[str, Any] | None = None  # with "model-loaded": what the engine really does
 
 
 class StatusFile:
@@ -31,8 +32,8 @@ class StatusFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def report(self, name: EventName, *, port: int | None = None) -> None:
-        line = json.dumps({"name": name, "at_ns": time.monotonic_ns(), "port": port})
+    def report(self, name: EventName, *, port: int | None = None, facts: Mapping[str, Any] | None = None) -> None:
+        line = json.dumps({"name": name, "at_ns": time.monotonic_ns(), "port": port, "facts": facts})
         with self._path.open("a", encoding="ascii") as file:
             file.write(line + "\n")
 

@@ -1,7 +1,6 @@
 """The Open Inference Protocol v2 over HTTP: health, metadata, and the way to ``infer``."""
 
 from http import HTTPStatus
-from importlib.metadata import version as installed_version
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,6 +10,7 @@ from starlette.routing import Route
 
 from follower.serve.modelserver.server.infer import InferEndpoint, error_body
 from follower.serve.modelserver.server.refusal import Refused
+from follower.serve.modelserver.server.runtimes.table import RUNTIMES
 from follower.serve.modelserver.server.serving import VERSION, Serving
 from follower.serve.openinference.tensors import TensorInfo
 
@@ -34,8 +34,8 @@ def create_app(serving: Serving) -> FastAPI:
 def _add_server_routes(app: FastAPI, serving: Serving) -> None:
     @app.get("/v2")
     async def server_metadata() -> dict[str, Any]:
-        version = installed_version("onnxruntime")
-        return {"name": "inferbench-onnxruntime", "version": version, "extensions": ["binary_tensor_data"]}
+        version = RUNTIMES[serving.runtime].version
+        return {"name": f"inferbench-{serving.runtime}", "version": version, "extensions": ["binary_tensor_data"]}
 
     @app.get("/v2/health/live")
     async def live() -> Response:
@@ -54,7 +54,7 @@ def _add_model_routes(app: FastAPI, serving: Serving) -> None:
         return {
             "name": metadata.name,
             "versions": [VERSION],
-            "platform": "onnxruntime_onnx",
+            "platform": RUNTIMES[serving.runtime].model_platform,
             "inputs": [_tensor(tensor) for tensor in metadata.inputs],
             "outputs": [_tensor(tensor) for tensor in metadata.outputs],
         }

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from follower.serve.modelserver.server.batching import BatchPolicy, Take, next_batch
 from follower.serve.modelserver.server.execution import Tensors, kind_of, samples_of, split, stack
-from follower.serve.modelserver.server.model import Run
 from follower.serve.modelserver.server.refusal import OutOfMemory, Refused
+from follower.serve.modelserver.server.runtimes.protocol import Run
 
 _NS_PER_S: Final = 1_000_000_000
 _JOIN_S: Final = 1.0

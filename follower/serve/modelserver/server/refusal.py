@@ -18,3 +18,8 @@ class LoadFailed(Exception):
 
 class OutOfMemory(Exception):
     """An allocation failed: the server answers what it can and ends, as one that the kernel kills would."""
+
+
+def one_line(error: Exception) -> str:
+    """What an engine says of a failure, fit for a log's last line."""
+    return " ".join(str(error).split())

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Final
 
 import uvicorn
@@ -18,9 +19,10 @@ from follower.serve.launch import exit_codes
 from follower.serve.modelserver.server.app import create_app
 from follower.serve.modelserver.server.batcher import Batcher
 from follower.serve.modelserver.server.batching import BatchPolicy
-from follower.serve.modelserver.server.model import LoadedModel, load
 from follower.serve.modelserver.server.options import ServerOptions
 from follower.serve.modelserver.server.refusal import LoadFailed, OutOfMemory
+from follower.serve.modelserver.server.runtimes.protocol import LoadedModel
+from follower.serve.modelserver.server.runtimes.table import load
 from follower.serve.modelserver.server.serving import Serving, ServingModel
 from follower.serve.modelserver.status import StatusFile
 
@@ -66,7 +68,7 @@ class _Lifetime:
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._status = StatusFile(options.status)
-        self._serving = Serving(options.name, self._out_of_memory)
+        self._serving = Serving(options.name, self._out_of_memory, options.runtime)
         self._socket = _bind(options.host)
         self._opened = asyncio.Event()
         self._server = _Server(_config(self._serving), self._opened.set)
@@ -102,7 +104,7 @@ class _Lifetime:
         self._serving.loaded = ServingModel(metadata=model.metadata, batched=model.batched, batcher=batcher)
         gc.collect()
         gc.freeze()  # what start-up made lives on; looking through it again would only pause requests
-        self._status.report("model-loaded")
+        self._status.report("model-loaded", facts={"engine": self._options.runtime, **asdict(model.facts)})
 
     def _out_of_memory(self, reason: str) -> None:
         with suppress(RuntimeError):  # the loop has ended already

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from follower.serve.modelserver.server.batcher import Batcher
+from follower.serve.modelserver.server.options import RuntimeName
 from follower.serve.modelserver.server.refusal import Refused
 from follower.serve.openinference.tensors import ModelMetadata
 
@@ -24,8 +25,11 @@ class ServingModel:
 class Serving:
     """The one model by its name, whether loaded yet or not."""
 
-    def __init__(self, name: str, on_out_of_memory: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, on_out_of_memory: Callable[[str], None], runtime: RuntimeName = "onnxruntime"
+    ) -> None:
         self._name = name
+        self.runtime: RuntimeName = runtime
         self.on_out_of_memory = on_out_of_memory  # ends the server; called from any thread
         self.loaded: ServingModel | None = None
 

@@ -11,8 +11,8 @@ import pytest
 
 from follower.serve.modelserver.server.batcher import Batcher, Executed, Outcome, Work
 from follower.serve.modelserver.server.batching import BatchPolicy
-from follower.serve.modelserver.server.model import Run
 from follower.serve.modelserver.server.refusal import OutOfMemory, Refused
+from follower.serve.modelserver.server.runtimes.protocol import Run
 
 Array = npt.NDArray[Any]
 HOUR_NS = 3_600_000_000_000

@@ -14,8 +14,8 @@ from follower.serve.modelserver.server.app import create_app
 from follower.serve.modelserver.server.batcher import Batcher
 from follower.serve.modelserver.server.batching import BatchPolicy
 from follower.serve.modelserver.server.infer import MAX_BODY_BYTES
-from follower.serve.modelserver.server.model import load
 from follower.serve.modelserver.server.options import ServerOptions
+from follower.serve.modelserver.server.runtimes.table import load
 from follower.serve.modelserver.server.serving import Serving, ServingModel
 
 REQUEST = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}

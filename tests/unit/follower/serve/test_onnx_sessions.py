@@ -10,9 +10,11 @@ from onnx import TensorProto, helper
 from support import served_models
 from support.onnx_models import value
 
-from follower.serve.modelserver.server.model import LoadedModel, load, may_spin, session_options
 from follower.serve.modelserver.server.options import ServerOptions
 from follower.serve.modelserver.server.refusal import LoadFailed, Refused
+from follower.serve.modelserver.server.runtimes.onnxruntime import may_spin, session_options
+from follower.serve.modelserver.server.runtimes.protocol import LoadedModel
+from follower.serve.modelserver.server.runtimes.table import load
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from follower.serve.launchers import LAUNCHERS, find_launcher
-from follower.serve.modelserver.platform import OnnxRuntimePlatform
+from follower.serve.modelserver.platform import ModelServerPlatform
 from follower.serve.platforms import ENTRY_POINT_GROUP, PLATFORMS, all_platforms, extended, find_platform, offers
 from follower.serve.protocol import ServeRequest, Service
 from shared.errors import Conflict, NotAvailable
@@ -76,21 +76,35 @@ def test_a_platform_under_another_name_is_refused() -> None:
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
     """Of platforms and of launchers."""
-    with pytest.raises(NotAvailable, match="unknown platform 'triton'; this follower has onnxruntime"):
-        find_platform("triton", PLATFORMS)
-    with pytest.raises(NotAvailable, match="unknown launcher 'docker'; this follower has process"):
-        find_launcher("docker")
+    with pytest.raises(NotAvailable, match="unknown platform 'nowhere'; this follower has onnxruntime"):
+        find_platform("nowhere", PLATFORMS)
+    with pytest.raises(NotAvailable, match="unknown launcher 'vm'; this follower has docker, process"):
+        find_launcher("vm")
 
 
 def test_only_installed_platforms_are_announced() -> None:
     """A platform that offers nothing is left out."""
-    table = extended(PLATFORMS, [added("elsewhere", "Elsewhere")])
+    table = extended({"onnxruntime": PLATFORMS["onnxruntime"]}, [added("elsewhere", "Elsewhere")])
     assert [offer.platform for offer in offers(table)] == ["onnxruntime"]
+
+
+def test_a_platform_whose_engine_is_missing_offers_nothing_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither announced nor started."""
+    monkeypatch.setattr("follower.serve.modelserver.platform.installed_version", lambda _engine: None)
+    platform = PLATFORMS["torchscript"]
+    assert platform.offer() is None
+    request = ServeRequest(
+        model_path=tmp_path / "m", model_name="m", service=ServiceSpec(), server_cores=[], workdir=tmp_path / "run"
+    )
+    with pytest.raises(NotAvailable, match="platforms install torch"):
+        platform.start(request)
 
 
 def test_the_onnxruntime_platform_announces_the_installed_version() -> None:
     """And what it can do with it."""
-    offer = OnnxRuntimePlatform().offer()
+    offer = ModelServerPlatform("onnxruntime").offer()
     assert offer is not None
     assert offer.version == version("onnxruntime")
     assert (offer.launch, offer.protocol, offer.device) == (("process",), ("http",), ("cpu",))
@@ -107,6 +121,6 @@ def test_what_is_not_announced_is_not_started(tmp_path: Path, key: str, value: s
         workdir=tmp_path / "run",
     )
     with pytest.raises(NotAvailable) as caught:
-        OnnxRuntimePlatform().start(request)
+        ModelServerPlatform("onnxruntime").start(request)
     (problem,) = caught.value.problems
     assert (problem.path, problem.found) == (f"service.{key}", value)

@@ -1,7 +1,6 @@
 """One ONNX model as sessions of ONNX Runtime that run side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -12,12 +11,10 @@ import onnxruntime  # type: ignore[import-untyped]
 from onnxruntime.capi import onnxruntime_pybind11_state as ort  # type: ignore[import-untyped]
 
 from follower.serve.modelserver.server.options import ServerOptions
-from follower.serve.modelserver.server.refusal import LoadFailed, OutOfMemory, Refused
+from follower.serve.modelserver.server.refusal import LoadFailed, OutOfMemory, Refused, one_line
+from follower.serve.modelserver.server.runtimes.protocol import EngineFacts, LoadedModel, Run
 from follower.serve.modelserver.server.signature import can_batch
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
-
-Run = Callable[[Mapping[str, npt.NDArray[Any]]], Sequence[npt.NDArray[Any]]]
-"""Executes one batch and answers all outputs in the model's order; raises Refused or OutOfMemory."""
 
 _DATATYPES: Final[Mapping[str, str]] = {
     "tensor(bool)": "BOOL",
@@ -54,35 +51,24 @@ _ALLOCATION_MESSAGES: Final = ("bad_alloc", "Failed to allocate memory", "bad al
 _ERROR_SEVERITY: Final = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """What can be served: the model's description and one runner for each instance."""
-
-    metadata: ModelMetadata
-    batched: bool  # requests may be executed together
-    runs: Sequence[Run]
-
-
 def load(options: ServerOptions, *, cores: int) -> LoadedModel:
-    """Makes ``options.instances`` sessions.
-
-    Raises:
-        LoadFailed: not a model, or not one that can be served as asked.
-        OutOfMemory: it does not fit.
-    """
+    """One session for each instance."""
     settings = session_options(options, cores=cores)
     sessions = [_open(options.model, settings) for _ in range(options.instances)]
     metadata = ModelMetadata(
         name=options.name, inputs=_describe(sessions[0].get_inputs()), outputs=_describe(sessions[0].get_outputs())
     )
-    batched = can_batch(metadata)
-    if options.max_batch_size > 1 and not batched:
-        shapes = {tensor.name: list(tensor.shape) for tensor in (*metadata.inputs, *metadata.outputs)}
-        raise LoadFailed(
-            f"max_batch_size {options.max_batch_size} needs a free first dimension in every input and output, "
-            f"but the model has {shapes} (-1 is free); use max_batch_size 1 or export it with a free batch dimension"
-        )
-    return LoadedModel(metadata=metadata, batched=batched, runs=[_runner(session) for session in sessions])
+    return LoadedModel(
+        metadata=metadata,
+        batched=can_batch(metadata),
+        runs=[_runner(session) for session in sessions],
+        facts=EngineFacts(
+            version=onnxruntime.__version__,
+            precision="as-stored",
+            threads=options.instances * settings.intra_op_num_threads,
+            streams=options.instances,
+        ),
+    )
 
 
 def session_options(options: ServerOptions, *, cores: int) -> onnxruntime.SessionOptions:
@@ -112,7 +98,7 @@ def _open(path: Path, settings: onnxruntime.SessionOptions) -> onnxruntime.Infer
     except MemoryError as error:
         raise OutOfMemory("the model does not fit into memory") from error
     except _RUNTIME_ERRORS as error:
-        raise _out_of_memory(error) or LoadFailed(f"ONNX Runtime refuses the model: {_one_line(error)}") from error
+        raise _out_of_memory(error) or LoadFailed(f"ONNX Runtime refuses the model: {one_line(error)}") from error
 
 
 def _describe(arguments: Sequence[Any]) -> tuple[TensorInfo, ...]:
@@ -139,16 +125,12 @@ def _runner(session: onnxruntime.InferenceSession) -> Run:
         except MemoryError as error:
             raise OutOfMemory("an inference does not fit into memory") from error
         except _RUNTIME_ERRORS as error:
-            refused = Refused(f"the model failed: {_one_line(error)}", HTTPStatus.INTERNAL_SERVER_ERROR)
+            refused = Refused(f"the model failed: {one_line(error)}", HTTPStatus.INTERNAL_SERVER_ERROR)
             raise _out_of_memory(error) or refused from error
 
     return run
 
 
 def _out_of_memory(error: Exception) -> OutOfMemory | None:
-    message = _one_line(error)
+    message = one_line(error)
     return OutOfMemory(message) if any(sign in message for sign in _ALLOCATION_MESSAGES) else None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
