@@ -17,5 +17,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     }
     folder = tmp_path_factory.mktemp("stack")
     environment["INFERBENCH_SLOT_LOCK_DIR"] = str(folder / "slots")
+    environment["INFERBENCH_INVALID_BUSY_SHARE"] = "1"  # others may use this machine: that is not what is tried here
     with running_stack(folder / "data", environment) as running:
         yield running
