@@ -1,13 +1,11 @@
 """What the model answers to each sample, once, before any load: quality belongs to the model, not to the rush."""
 
-import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from follower.generate.datasets.dataset import Sample
-from follower.load.codec import Codec, MalformedResponse
-from follower.load.dialects import DIALECTS
+from follower.load.ask import NoAnswer, ask
 from follower.load.encode import MalformedAnswer
 from follower.load.protocol import Target
 from follower.load.work import Work
@@ -23,13 +21,6 @@ LONGEST_NS: Final = 60_000_000_000
 MOST_FAILURES_IN_A_ROW: Final = 3
 MOST_SHOWN: Final = 200
 """Answers kept in the record; the share is over all that were checked."""
-
-_OK: Final = 200
-_READ_BYTES: Final = 256 * 1024
-
-
-class NoAnswer(Exception):
-    """The service answered one sample not at all, or not with a result."""
 
 
 def metric_of(pipeline: PipelineSpec) -> str | None:
@@ -53,7 +44,7 @@ def ask_all(
     while asked < payload_count and time.monotonic_ns() < ends_ns:
         check()
         try:
-            work.finish(asked, _exchange(target, work.request(asked), timeout_ns))
+            work.finish(asked, ask(target, work.request(asked), timeout_ns))
             failures = 0
         except (NoAnswer, MalformedAnswer, PipelineFailed) as error:
             failures += 1
@@ -85,33 +76,6 @@ def _answer(sample: Sample, payload_answers: object, position: int) -> Answer:
     if not isinstance(said, PipelineAnswer):
         return Answer(sample=sample.name, answer="", label=sample.label)
     return Answer(sample=sample.name, answer=said.label, label=sample.label, confidence=said.confidence)
-
-
-def _exchange(target: Target, request: bytes, timeout_ns: int) -> Codec:
-    """One request over a connection of its own.
-
-    Raises:
-        NoAnswer: no usable answer.
-    """
-    codec = DIALECTS[target.dialect].codec(target, keep_body=True)
-    try:
-        with socket.create_connection((target.host, target.port), timeout=timeout_ns / 1e9) as connection:
-            connection.sendall(codec.greeting())
-            connection.sendall(codec.start(request))
-            while not codec.feed(memoryview(_receive(connection))):
-                connection.sendall(codec.outgoing())
-    except (OSError, MalformedResponse) as error:
-        raise NoAnswer(str(error)) from error
-    if codec.status != _OK:
-        raise NoAnswer(codec.explanation)
-    return codec
-
-
-def _receive(connection: socket.socket) -> bytes:
-    data = connection.recv(_READ_BYTES)
-    if not data:
-        raise ConnectionResetError("the service closed the connection")
-    return data
 
 
 def _too_many(error: Exception) -> AttemptFailed:

@@ -12,6 +12,7 @@ from typing import Final
 from follower.serve.modelserver.platform import ModelServerPlatform
 from follower.serve.protocol import Platform, PlatformTable
 from follower.serve.tensorflow.platform import TfsCompatPlatform, TfServingPlatform
+from follower.serve.triton.platform import TritonPlatform
 from shared.errors import Conflict, NotAvailable
 from shared.wire.identity import PlatformOffer
 
@@ -22,6 +23,7 @@ PLATFORMS: Final[PlatformTable] = MappingProxyType(
         "onnxruntime": ModelServerPlatform("onnxruntime"),
         "openvino": ModelServerPlatform("openvino", engine="openvino"),
         "torchscript": ModelServerPlatform("torchscript", engine="torch"),
+        "triton": TritonPlatform(),
         "tfserving": TfServingPlatform(),
         "tfs-compat": TfsCompatPlatform(),
     }

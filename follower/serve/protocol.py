@@ -51,6 +51,8 @@ class ServeRequest:
     memory_bytes: int | None = None  # most address space that the server may take; None: no limit
     example_shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Shapes for the first inference by input name, for models whose free dimensions cannot be guessed."""
+    request_stages: bool = True
+    """Whether a server that can write single requests down is to do so."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Run, attempt and fence: what is started carries them, so that a later agent knows its own leftovers."""
 
@@ -63,6 +65,7 @@ class Endpoint:
     port: int
     model_name: str
     dialect: DialectName = "openinference-http"
+    numbered: bool = False  # every request is to carry its number as its id: ``request_stages`` needs it
 
 
 @dataclass(frozen=True, kw_only=True)

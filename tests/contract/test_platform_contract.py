@@ -51,6 +51,8 @@ CASES = (
     Case(platform="onnxruntime", make=_onnx),
     Case(platform="openvino", make=_onnx, engine="openvino"),
     Case(platform="torchscript", make=lambda folder: torch_models.affine(folder / "model.pt"), engine="torch"),
+    Case(platform="triton", protocol="http", make=_onnx, engine="triton"),
+    Case(platform="triton", protocol="grpc", make=_onnx, engine="triton"),
 )
 
 STARTED_BY_OTHERS: set[str] = set()

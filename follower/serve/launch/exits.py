@@ -35,10 +35,15 @@ def explain(exit_: Exit, log_tail: str) -> AttemptFailed:
     if signal_number == signal.SIGKILL and exit_.oom_kills > 0:
         detail = "the kernel killed the server because memory ran out"
         return AttemptFailed(Cause.SERVER_OUT_OF_MEMORY, detail, log_tail=log_tail)
-    if exit_.returncode != 0 and signal_number != signal.SIGKILL and _ALLOCATION_FAILED.search(log_tail):
+    if exit_.returncode != 0 and signal_number != signal.SIGKILL and allocation_failed(log_tail):
         detail = f"the server {how} after an allocation failed"
         return AttemptFailed(Cause.SERVER_OUT_OF_MEMORY, detail, log_tail=log_tail)
     return AttemptFailed(Cause.SERVER_DIED, f"the server {how}", log_tail=log_tail)
+
+
+def allocation_failed(text: str) -> bool:
+    """Whether somebody's words for a failed allocation stand in it."""
+    return _ALLOCATION_FAILED.search(text) is not None
 
 
 def _signal_of(returncode: int) -> int | None:

@@ -78,6 +78,7 @@ class LaunchedProcess:
             if not self._await_end(KILL_GRACE_S):
                 raise AttemptFailed(Cause.FOLLOWER_ERROR, f"process {self._process.pid} outlives SIGKILL")
         _kill(tree)
+        _await_gone(tree)
 
     def _tree(self) -> Sequence[psutil.Process]:
         if self.poll() is not None:
@@ -131,6 +132,13 @@ def _kill(processes: Sequence[psutil.Process]) -> None:
             process.kill()
         except psutil.NoSuchProcess:
             continue
+
+
+def _await_gone(processes: Sequence[psutil.Process]) -> None:
+    """Returns once none of these runs: the end of a killed process takes a moment, and the more memory the longer."""
+    deadline = time.monotonic() + KILL_GRACE_S
+    while any(map(_is_alive, processes)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
 
 
 def kernel_oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
