@@ -4,12 +4,13 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import InvalidInput, Problem
+from shared.jobs.formats import PlatformName
 from shared.jobs.spec import NAME_PATTERN
 
 PREFIX: Final = "INFERBENCH_"
@@ -45,6 +46,10 @@ class FollowerSettings(BaseSettings):
     invalid_busy_share: float = Field(
         0.6, gt=0, le=1, description="Use of the slot's cores by others, in the window, that makes a run invalid."
     )
+    images: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="Container image of a platform, in place of its own: onnxruntime=registry.lab/server@sha256:...",
+    )
     max_cache_bytes: int = Field(20 * 1024**3, ge=0, description="Fetched models and datasets kept for the next run.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event logged.")
 
@@ -55,10 +60,17 @@ class FollowerSettings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
 
-    @field_validator("labels", mode="before")
+    @field_validator("labels", "images", mode="before")
     @classmethod
-    def _are_pairs(cls, value: Any) -> Any:
-        return _parse_labels(value) if isinstance(value, str) else value
+    def _are_pairs(cls, value: Any, info: ValidationInfo) -> Any:
+        return _parse_pairs(value, str(info.field_name)) if isinstance(value, str) else value
+
+    @field_validator("images")
+    @classmethod
+    def _are_of_platforms(cls, value: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(value.keys() - set(get_args(PlatformName))):
+            raise ValueError(f"unknown platform {unknown[0]!r}; there are {', '.join(get_args(PlatformName))}")
+        return value
 
     @field_validator("work_dir", "token_file", "slot_lock_dir")
     @classmethod
@@ -112,11 +124,11 @@ def child_environment(attempt_dir: Path) -> dict[str, str]:
     return kept | {ATTEMPT_MARK: str(attempt_dir)}
 
 
-def _parse_labels(text: str) -> dict[str, str]:
+def _parse_pairs(text: str, what: str) -> dict[str, str]:
     pairs = [pair.strip() for pair in text.split(",") if pair.strip()]
     bad = [pair for pair in pairs if not re.fullmatch(r"[^=\s]+=[^=\s]+", pair)]
     if bad:
-        raise ValueError(f"labels are name=value, separated by commas; found {bad[0]!r}")
+        raise ValueError(f"{what} are name=value, separated by commas; found {bad[0]!r}")
     return dict(pair.split("=") for pair in pairs)
 
 

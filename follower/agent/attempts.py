@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from follower.agent.events import AttemptExited, AttemptKey, AttemptProgressed, Event
 from follower.agent.reap import reap
 from follower.attempt.order import EXIT_DISK_FULL, AttemptDir, AttemptOrder
+from follower.serve.containers.leftovers import remove_below
 from follower.serve.launch import pinned
 from follower.serve.launch.log import tail
 from follower.settings import child_environment
@@ -54,7 +55,9 @@ class Attempts:
             return
         self._running[key] = process
         log.info("attempt-started", attempt=str(key), pid=process.pid)
-        threading.Thread(target=self._watch, args=(key, directory, process), name=f"watch-{key}", daemon=True).start()
+        threading.Thread(
+            target=self._watch, args=(key, directory, order, process), name=f"watch-{key}", daemon=True
+        ).start()
 
     def kill(self, key: AttemptKey, directory: AttemptDir, last_word: Failure | None = None) -> None:
         """SIGKILL: what the attempt started dies with it. One that is gone already is no error.
@@ -88,16 +91,22 @@ class Attempts:
                 text=True,
             )
 
-    def _watch(self, key: AttemptKey, directory: AttemptDir, process: subprocess.Popen[str]) -> None:
+    def _watch(
+        self, key: AttemptKey, directory: AttemptDir, order: AttemptOrder, process: subprocess.Popen[str]
+    ) -> None:
         """Until the process is gone, with all that it started; only then has it exited."""
         reader = threading.Thread(target=self._read, args=(key, process), name=f"read-{key}", daemon=True)
         reader.start()
         status = process.wait()
-        left_behind = reap(directory.root)
+        left_behind = reap(directory.root) + self._containers_left(directory, order)
         reader.join(DRAIN_S)
         self._running.pop(key, None)
         log.info("attempt-exited", attempt=str(key), status=status, left_behind=left_behind)
         self._post(AttemptExited(key, None if directory.outcome.exists() else _without_outcome(status, directory.log)))
+
+    def _containers_left(self, directory: AttemptDir, order: AttemptOrder) -> int:
+        """The engine is asked only where the attempt had to do with it."""
+        return remove_below(directory.root) if order.assignment.spec.service.launch == "docker" else 0
 
     def _read(self, key: AttemptKey, process: subprocess.Popen[str]) -> None:
         if process.stdout is None:

@@ -27,6 +27,7 @@ from follower.agent.state import AgentState, SlotClock
 from follower.agent.work_dir import WorkDir
 from follower.attempt.order import AttemptOrder
 from follower.inventory.devices import Device, devices_of
+from follower.serve.containers.leftovers import remove_older
 from follower.settings import FollowerSettings
 from shared.wire.assignment import Assignment
 from shared.wire.identity import Registration
@@ -83,6 +84,7 @@ class Agent:
         self._work_dir.take()
         try:
             self._work_dir.clear()
+            self._remove_containers()
             self._locks.take(self._devices(*self._slots), self._holder())
             self._calls = replace(self._calls, registration=self._at_home())
             self.post(events.Started(self._work_dir.undelivered()))
@@ -93,6 +95,11 @@ class Agent:
             self._attempts.kill_all()
             self._locks.release()
             self._work_dir.release()
+
+    def _remove_containers(self) -> None:
+        own = self._registration
+        if removed := remove_older(own.name, own.incarnation, self._work_dir.attempts):
+            log.warning("leftover-containers-removed", count=removed)
 
     def _devices(self, *slots: str) -> tuple[Device, ...]:
         gpus = self._registration.inventory.gpus
@@ -212,4 +219,5 @@ class Agent:
             preflight=settings.preflight,
             max_busy_share=settings.max_busy_share,
             invalid_busy_share=settings.invalid_busy_share,
+            images=settings.images,
         )

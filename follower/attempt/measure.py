@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from follower.attempt.live import LiveView, line_of
 from follower.attempt.story import Story
+from follower.collect.cgroup import server_collector
 from follower.collect.devices import DeviceCollector
 from follower.collect.host import HostCollector
 from follower.collect.processes import ProcessCollector
@@ -69,7 +70,7 @@ class Measuring:
         self._view, self._rows = LiveView(plan=self.plan, origin_ns=origin_ns), rows
         service_pids = self.service.pids()
         self._collectors = {
-            "server": ProcessCollector("server", service_pids),
+            "server": server_collector(service_pids),
             "client": ProcessCollector("client", sender_pids),
             "host": HostCollector(self.cores, [os.getpid(), *service_pids, *sender_pids], [os.getppid()]),
             "devices": DeviceCollector(self.gpus),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from shared.wire.assignment import Assignment
 from shared.wire.identity import Inventory, Slot, Wire
 
@@ -23,6 +25,7 @@ class AttemptOrder(Wire):
     preflight: Literal["mark", "refuse", "off"]
     max_busy_share: float
     invalid_busy_share: float
+    images: dict[str, str] = Field(default_factory=dict)  # platform -> container image, where the operator chose
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from follower.inventory.preflight import (
     read_cpu_ticks,
     wait_until_long_enough,
 )
+from follower.serve.containers.images import image_of
 from follower.serve.protocol import ServeRequest
 from shared.errors import AttemptFailed, InvalidInput, NotFound
 from shared.jobs.lifecycle import Cause
@@ -58,6 +59,7 @@ class Prepared:
             workdir=self.directory.server,
             example_shapes=self._example_shapes(),
             labels=self._labels(),
+            image=image_of(spec.service.platform, self.order.images),
         )
 
     def _labels(self) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ import uuid
 from importlib.metadata import version
 
 from follower.inventory.capabilities import read_capabilities
+from follower.inventory.containers import with_images
 from follower.inventory.cpu import read_cpu
 from follower.inventory.host import read_inventory
 from follower.inventory.slots import cpu_slots
@@ -15,7 +16,7 @@ from shared.wire.identity import Registration
 def read_registration(settings: FollowerSettings) -> Registration:
     """Look at the host once; the incarnation is new at every call."""
     cpu = read_cpu()
-    platforms = offers()
+    platforms = with_images(offers(), settings.images)
     return Registration(
         name=settings.follower_name,
         incarnation=uuid.uuid4().hex,

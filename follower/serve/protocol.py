@@ -55,6 +55,8 @@ class ServeRequest:
     """Whether a server that can write single requests down is to do so."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Run, attempt and fence: what is started carries them, so that a later agent knows its own leftovers."""
+    image: str | None = None
+    """Of what a container is made, where the operator chose; None: the platform's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ class ProcessReading(Fact):
     context_switches: int | None = None  # voluntary and involuntary, since the first reading
     read_bytes: int | None = None  # from storage, since the first reading
     written_bytes: int | None = None
+    throttled_ns: int | None = None  # by a CPU quota of its own control group, since the first reading
 
 
 class HostReading(Fact):

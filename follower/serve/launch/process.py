@@ -6,9 +6,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -19,6 +19,7 @@ from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 
 KILL_GRACE_S: Final = 5.0
+LOOPBACK: Final = "127.0.0.1"
 _POLL_S: Final = 0.01
 
 
@@ -26,6 +27,13 @@ class ProcessLauncher:
     """Starts commands through ``pinned``, which ties them to this process, their cores and their memory limit."""
 
     name = "process"
+    listen_host = LOOPBACK
+
+    def is_available(self) -> bool:
+        return True
+
+    def require(self, image: str | None) -> None:
+        """Whatever an image holds, a process uses what this machine has."""
 
     def start(self, request: LaunchRequest) -> "LaunchedProcess":
         """Returns once the command has been spawned."""
@@ -57,6 +65,13 @@ class LaunchedProcess:
     @property
     def log_path(self) -> Path:
         return self._log_path
+
+    @property
+    def address(self) -> str:
+        return LOOPBACK
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"launcher": ProcessLauncher.name}
 
     def pids(self) -> tuple[int, ...]:
         """The command and its live descendants."""

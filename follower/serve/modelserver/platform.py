@@ -2,16 +2,19 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final
 
 from follower.engines.folder import environment_of, installed_version
-from follower.serve.launch.protocol import LaunchRequest
-from follower.serve.launchers import find_launcher
+from follower.serve.containers.images import DEFAULT_IMAGES, image_of
+from follower.serve.launch.protocol import Launcher, LaunchRequest
+from follower.serve.launchers import available, find_launcher
 from follower.serve.modelserver.readiness import Progress
 from follower.serve.modelserver.server.options import RuntimeName, ServerOptions
-from follower.serve.modelserver.service import HOST, ModelServerService
+from follower.serve.modelserver.service import ModelServerService
 from follower.serve.modelserver.status import STATUS_FILE
 from follower.serve.protocol import ServeRequest
 from shared.errors import NotAvailable, Problem
@@ -20,7 +23,9 @@ from shared.wire.identity import PlatformOffer
 LOG_FILE: Final = "server.log"
 SERVER_MODULE: Final = "follower.serve.modelserver.server"
 
-_LAUNCH: Final = ("process",)
+_PROCESS: Final = ("process",)
+_CONTAINER: Final = "docker"
+_SCRATCH: Final = "scratch"
 _PROTOCOL: Final = ("http",)
 _DEVICE: Final = ("cpu",)
 
@@ -40,7 +45,12 @@ class ModelServerPlatform:
         installed = self._installed_version()
         if installed is None:
             return None
-        return PlatformOffer(platform=self.name, version=installed, launch=_LAUNCH, protocol=_PROTOCOL, device=_DEVICE)
+        ways = available(self._ways())
+        return PlatformOffer(platform=self.name, version=installed, launch=ways, protocol=_PROTOCOL, device=_DEVICE)
+
+    def _ways(self) -> Sequence[str]:
+        """The launchers that can start it where they are available: there is an image of it, or not."""
+        return (*_PROCESS, _CONTAINER) if self.name in DEFAULT_IMAGES else _PROCESS
 
     def _installed_version(self) -> str | None:
         if self.engine is not None:
@@ -52,11 +62,14 @@ class ModelServerPlatform:
 
     def start(self, request: ServeRequest) -> ModelServerService:
         self._check_available(request)
+        launcher = find_launcher(request.service.launch)
+        wanted = self._launch_request(request, launcher)
+        launcher.require(wanted.image)
         started_ns = time.monotonic_ns()
-        request.workdir.mkdir(parents=True, exist_ok=True)
-        status_path = request.workdir.resolve() / STATUS_FILE
+        wanted.workdir.mkdir(parents=True, exist_ok=True)
+        status_path = wanted.workdir / STATUS_FILE
         status_path.unlink(missing_ok=True)
-        launched = find_launcher(request.service.launch).start(self._launch_request(request))
+        launched = launcher.start(wanted)
         progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
         return ModelServerService(request, launched, status_path, progress)
 
@@ -64,31 +77,36 @@ class ModelServerPlatform:
         if self._installed_version() is None:
             needs = f"engine {self.engine}; `inferbench platforms install {self.engine}` installs it"
             raise NotAvailable(f"the {self.name} platform needs {needs}")
-        problems = _not_announced(request)
+        problems = _not_announced(request, self._ways())
         if problems:
             raise NotAvailable(f"the {self.name} platform of this follower cannot serve this", problems=problems)
 
-    def _launch_request(self, request: ServeRequest) -> LaunchRequest:
-        workdir = request.workdir.resolve()
+    def _launch_request(self, request: ServeRequest, launcher: Launcher) -> LaunchRequest:
+        workdir, contained = request.workdir.resolve(), launcher.name == _CONTAINER
+        place = workdir / _SCRATCH if contained else workdir  # a container must not reach its own log
+        options = self._options(request, place / STATUS_FILE, launcher.listen_host)
         return LaunchRequest(
             # -P: the work directory holds a run's files, and nothing in it may be imported
-            argv=[sys.executable, "-P", "-m", SERVER_MODULE, *self._options(request).to_argv()],
+            argv=["python3" if contained else sys.executable, "-P", "-m", SERVER_MODULE, *options.to_argv()],
             cores=request.server_cores,
             threads=request.service.threads,
-            workdir=workdir,
+            workdir=place,
             log_path=workdir / LOG_FILE,
             memory_bytes=request.memory_bytes,
             environment={} if self.engine is None else environment_of(self.engine),
+            image=(request.image or image_of(self.name, {})) if contained else None,
+            reads=(options.model,),
+            labels=request.labels,
         )
 
-    def _options(self, request: ServeRequest) -> ServerOptions:
+    def _options(self, request: ServeRequest, status: Path, host: str) -> ServerOptions:
         service = request.service
         return ServerOptions(
             model=request.model_path.resolve(),
             name=request.model_name,
-            status=request.workdir.resolve() / STATUS_FILE,
+            status=status,
             runtime=self.name,
-            host=HOST,
+            host=host,
             threads=service.threads,
             instances=service.instances,
             max_batch_size=service.batching.max_batch_size,
@@ -96,8 +114,8 @@ class ModelServerPlatform:
         )
 
 
-def _not_announced(request: ServeRequest) -> list[Problem]:
-    announced = {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE}
+def _not_announced(request: ServeRequest, ways: Sequence[str]) -> list[Problem]:
+    announced = {"launch": ways, "protocol": _PROTOCOL, "device": _DEVICE}
     return [
         Problem(
             message="not available",

@@ -19,7 +19,6 @@ from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.measure.record import ColdStart
 
-HOST: Final = "127.0.0.1"
 _POLL_S: Final = 0.005
 _NS_PER_S: Final = 1_000_000_000
 
@@ -39,7 +38,7 @@ class ModelServerService:
         port = self._progress.port
         if port is None:
             raise AttemptFailed(Cause.SERVER_NOT_READY, "the service has not opened its port yet")
-        return Endpoint(host=HOST, port=port, model_name=self._request.model_name)
+        return Endpoint(host=self._launched.address, port=port, model_name=self._request.model_name)
 
     @property
     def log_path(self) -> Path:
@@ -65,7 +64,8 @@ class ModelServerService:
             raise AttemptFailed(Cause.SERVER_DIED, detail, log_tail=tail(self.log_path)) from error
 
     def facts(self) -> Mapping[str, Any]:
-        return {"engine": self._request.service.platform, **self._progress.facts}
+        launch = dict(self._launched.facts())
+        return {"engine": self._request.service.platform, **self._progress.facts, "launch": launch}
 
     def statistics(self) -> None:
         """Answers say more: each carries its own stages."""

@@ -1,0 +1,17 @@
+"""Which image a platform is served from, where the operator names no other one. Pure."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Final
+
+MODEL_SERVER: Final = f"inferbench/model-server:{version('inferbench')}"
+"""What ``make images`` builds."""
+
+DEFAULT_IMAGES: Final[Mapping[str, str]] = MappingProxyType({"onnxruntime": MODEL_SERVER})
+"""Platform -> image. A platform without a row is served from a container only where the settings name its image."""
+
+
+def image_of(platform: str, chosen: Mapping[str, str]) -> str | None:
+    """The operator's choice, else the default; None where there is neither."""
+    return chosen.get(platform) or DEFAULT_IMAGES.get(platform)
