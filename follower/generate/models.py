@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from follower.generate.blob_cache import BlobCache
+from follower.generate.torch_models import write_torchscript
 from model_repo.cards import ModelCard, parse_card
 from shared.errors import AttemptFailed, InvalidModel
 from shared.jobs.formats import SERVES, ModelFormat, ways_to_serve
@@ -39,7 +40,12 @@ def _make_onnx(spec: CanonicalSpec, folder: Path) -> Model:
     return Model(target, f"canonical-{spec.family}", model.card)
 
 
-MAKERS: Final[Mapping[ModelFormat, Make]] = {"onnx": _make_onnx}
+def _make_torchscript(spec: CanonicalSpec, folder: Path) -> Model:
+    target = folder / "model.pt"
+    return Model(target, f"canonical-{spec.family}", write_torchscript(spec, target))
+
+
+MAKERS: Final[Mapping[ModelFormat, Make]] = {"onnx": _make_onnx, "torchscript": _make_torchscript}
 """How canonical models are made in each format."""
 
 FILES: Final[Mapping[ModelFormat, str]] = {"onnx": "model.onnx", "torchscript": "model.pt", "savedmodel": "model.tar"}

@@ -39,6 +39,10 @@ class GraphBuilder:
         self._initializers.append(numpy_helper.from_array(values, name))
         return name
 
+    def parameters(self) -> list[npt.NDArray[np.float32]]:
+        """All weights so far, in the order in which they were added."""
+        return [numpy_helper.to_array(tensor) for tensor in self._initializers]
+
     def integers(self, *values: int) -> str:
         """A constant list, such as a shape."""
         return self.node("Constant", value_ints=list(values))
