@@ -39,7 +39,7 @@ def check_torchscript(file: BinaryIO) -> TorchScriptFacts:
             entries = archive.infolist()
             root = _checked_root(entries, size_bytes=file.seek(0, 2))
             signature = parse_signature(_signature_text(archive, f"{root}/extra/{SIGNATURE_FILE}"))
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, EOFError, OSError) as error:
         raise _refused(f"not a zip archive that can be read: {error}", _SAVED_BY) from error
     except (ValueError, OverflowError, RuntimeError) as error:
         raise _refused(f"its table of contents is damaged: {error}", _SAVED_BY) from error
