@@ -46,8 +46,13 @@ def response_p50_ms(record: Record) -> float | None:
     return record.response_latency.percentiles["p50"].ms
 
 
+def response_p95_ms(record: Record) -> float | None:
+    """The tail of the response latency that a run of some hundred requests can certify."""
+    return record.response_latency.percentiles["p95"].ms
+
+
 def response_p99_ms(record: Record) -> float | None:
-    """The tail of the response latency, where it is certified."""
+    """Further out, where it is certified."""
     return record.response_latency.percentiles["p99"].ms
 
 

@@ -145,7 +145,7 @@ def test_a_section_shows_every_run_and_the_finding() -> None:
     rate = next(each for each in EXPERIMENTS if each.name == "tail-latency-by-arrival-rate")
     lost = Measured({"workload.rate": 40}, None, "failed: server-died")
     text = section(rate, [run({"workload.rate": 5}, p99_ms=1234.5), lost])
-    assert "| workload.rate | p50 ms | p99 ms | verdict |" in text
-    assert "| 5 | 1,234 | 1,234 | stable |" in text
-    assert "| 40 | n/a | n/a | failed: server-died |" in text
+    assert "| workload.rate | p50 ms | p95 ms | p99 ms | verdict |" in text
+    assert "| 5 | 1,234 | 1,234 | 1,234 | stable |" in text
+    assert "| 40 | n/a | n/a | n/a | failed: server-died |" in text
     assert "**The statement cannot be told**" in text
