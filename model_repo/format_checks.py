@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, Final
 from model_repo.cards import ModelCard, TensorCard, complete_card, parse_card
 from model_repo.onnx_check import check_onnx
 from model_repo.onnx_facts import OnnxFacts, TensorFacts
+from model_repo.savedmodel_tar import check_savedmodel
 from model_repo.torchscript_check import check_torchscript
 from shared.errors import InvalidModel, Problem
 from shared.jobs.formats import ModelFormat
@@ -41,7 +42,17 @@ def _torchscript(file: BinaryIO) -> dict[str, Any]:
     return {"inputs": signature.inputs, "outputs": signature.outputs, "weight_bytes": facts.weight_bytes}
 
 
-CHECKS: Final[Mapping[ModelFormat, FormatCheck]] = {"onnx": _onnx, "torchscript": _torchscript}
+def _savedmodel(file: BinaryIO) -> dict[str, Any]:
+    """What its signature is, only something that loads it knows."""
+    check_savedmodel(file)
+    return {}
+
+
+CHECKS: Final[Mapping[ModelFormat, FormatCheck]] = {
+    "onnx": _onnx,
+    "torchscript": _torchscript,
+    "savedmodel": _savedmodel,
+}
 
 
 def check_model(file: BinaryIO, sent: Mapping[str, Any]) -> ModelCard:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from follower.generate.blob_cache import BlobCache
+from follower.generate.tensorflow_models import write_savedmodel
 from follower.generate.torch_models import write_torchscript
 from model_repo.cards import ModelCard, parse_card
+from model_repo.savedmodel_tar import unpack
 from shared.errors import AttemptFailed, InvalidModel
 from shared.jobs.formats import SERVES, ModelFormat, ways_to_serve
 from shared.jobs.lifecycle import Cause
@@ -45,11 +47,20 @@ def _make_torchscript(spec: CanonicalSpec, folder: Path) -> Model:
     return Model(target, f"canonical-{spec.family}", write_torchscript(spec, target))
 
 
-MAKERS: Final[Mapping[ModelFormat, Make]] = {"onnx": _make_onnx, "torchscript": _make_torchscript}
+def _make_savedmodel(spec: CanonicalSpec, folder: Path) -> Model:
+    target = folder / "model"
+    return Model(target, f"canonical-{spec.family}", write_savedmodel(spec, target))
+
+
+MAKERS: Final[Mapping[ModelFormat, Make]] = {
+    "onnx": _make_onnx,
+    "torchscript": _make_torchscript,
+    "savedmodel": _make_savedmodel,
+}
 """How canonical models are made in each format."""
 
 FILES: Final[Mapping[ModelFormat, str]] = {"onnx": "model.onnx", "torchscript": "model.pt", "savedmodel": "model.tar"}
-UNPACK: Final[Mapping[ModelFormat, Unpack]] = {}
+UNPACK: Final[Mapping[ModelFormat, Unpack]] = {"savedmodel": unpack}
 """Formats whose stored bytes are not what a platform loads."""
 
 
