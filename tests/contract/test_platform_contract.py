@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
-from support import served_models, torch_models
+from support import saved_models, served_models, torch_models
 from support.asking import ask
 from support.engines import require_engine
 from support.serving import READY_NS, alive, eventually, is_open, ready, serve_request, started
@@ -53,10 +53,15 @@ CASES = (
     Case(platform="torchscript", make=lambda folder: torch_models.affine(folder / "model.pt"), engine="torch"),
     Case(platform="triton", protocol="http", make=_onnx, engine="triton"),
     Case(platform="triton", protocol="grpc", make=_onnx, engine="triton"),
+    Case(platform="tfs-compat", protocol="http", make=saved_models.affine, engine="tensorflow"),
+    Case(platform="tfs-compat", protocol="grpc", make=saved_models.affine, engine="tensorflow"),
 )
 
 STARTED_BY_OTHERS: set[str] = set()
 """Platforms that start nothing; they have suites of their own."""
+
+NOT_TO_BE_HAD: set[str] = {"tfserving"}
+"""Platforms whose software is on no machine of ours; test_tensorflow_model_server.py has a program in its place."""
 
 
 @pytest.fixture(params=CASES, ids=str)
@@ -99,7 +104,7 @@ def service(platform: Platform, serve: Serve) -> Iterator[Service]:
 
 def test_no_platform_escapes_the_contract() -> None:
     """A row in the table needs a row in this suite."""
-    assert PLATFORMS.keys() == {case.platform for case in CASES} | STARTED_BY_OTHERS
+    assert PLATFORMS.keys() == {case.platform for case in CASES} | STARTED_BY_OTHERS | NOT_TO_BE_HAD
 
 
 def test_an_offer_names_the_platform_and_how_it_can_be_used(case: Case, platform: Platform) -> None:

@@ -74,8 +74,9 @@ class LaunchedProcess:
         return {"launcher": ProcessLauncher.name}
 
     def pids(self) -> tuple[int, ...]:
-        """The command and its live descendants."""
-        return tuple(process.pid for process in self._tree() if _is_alive(process))
+        """The command, until its last thread has ended and its exit can be asked for, and its live descendants."""
+        own = self._process.pid
+        return tuple(process.pid for process in self._tree() if process.pid == own or _is_alive(process))
 
     def poll(self) -> Exit | None:
         """How it ended; by then its group has been killed, so nothing of it outlives it."""
