@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-pytest_plugins = ["support.mongo_servers"]
+pytest_plugins = ["support.mongo_servers", "support.container_engine"]
 
 KEPT = {"INFERBENCH_TEST_MONGO_URL"}
 

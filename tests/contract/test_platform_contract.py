@@ -17,6 +17,7 @@ import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from support import saved_models, served_models, torch_models
 from support.asking import ask
+from support.container_engine import contained
 from support.engines import require_engine
 from support.serving import READY_NS, alive, eventually, is_open, ready, serve_request, started
 
@@ -26,6 +27,8 @@ from shared.errors import AttemptFailed
 from shared.jobs.formats import PlatformName
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import ServiceSpec
+
+pytestmark = contained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,7 @@ def _onnx(folder: Path) -> Path:
 
 CASES = (
     Case(platform="onnxruntime", make=_onnx),
+    Case(platform="onnxruntime", launch="docker", make=_onnx),
     Case(platform="openvino", make=_onnx, engine="openvino"),
     Case(platform="torchscript", make=lambda folder: torch_models.affine(folder / "model.pt"), engine="torch"),
     Case(platform="triton", protocol="http", make=_onnx, engine="triton"),
@@ -68,6 +72,8 @@ NOT_TO_BE_HAD: set[str] = {"tfserving"}
 def case(request: pytest.FixtureRequest) -> Case:
     """Each way in turn."""
     found: Case = request.param
+    if found.launch == "docker":
+        request.getfixturevalue("container_engine")
     if found.engine:
         require_engine(found.engine)
     return found

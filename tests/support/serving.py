@@ -143,7 +143,14 @@ def eventually(condition: Callable[[], bool], timeout_s: float = _WAIT_S) -> boo
 
 def alive(pids: Sequence[int]) -> list[int]:
     """Those that still run; zombies do not."""
-    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    return [pid for pid in pids if _runs(pid)]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def is_open(endpoint: Endpoint) -> bool:

@@ -5,9 +5,10 @@ spend. Only an engine on this host will do, at its usual socket: models are moun
 """
 
 import os
+import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +44,9 @@ class State:
     exit_code: int
     oom_killed: bool  # the kernel killed one of its processes because of its memory limit
     address: str  # on NETWORK; "" once it has ended
-    error: str
+
+
+REMOVED: Final = State(running=False, pid=0, exit_code=128 + signal.SIGKILL, oom_killed=False, address="")
 
 
 class Engine:
@@ -59,8 +62,7 @@ class Engine:
         Raises:
             NotAvailable: none answers there.
         """
-        if not path.exists():
-            raise NotAvailable(f"no container engine answers: there is no socket {path}; install docker, or start it")
+        _require_listener(path)
         from docker import APIClient  # noqa: PLC0415 - see above
         from docker.errors import DockerException  # noqa: PLC0415 - the same
 
@@ -113,8 +115,10 @@ class Engine:
         with _told("attach to a container"):
             params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             attached = self._api.attach_socket(container, params=params)
-        own = socket.socket(fileno=os.dup(attached.fileno()))  # the SDK's is closed together with its answer
+        own = socket.socket(fileno=os.dup(attached.fileno()))  # the SDK's ends with its answer, at some time
         own.settimeout(None)
+        attached._response.close()  # noqa: SLF001 - it holds the SDK's, and there is no other way to it
+        attached.close()
         return own
 
     def start(self, container: str) -> None:
@@ -123,9 +127,14 @@ class Engine:
             self._api.start(container)
 
     def state(self, container: str) -> State:
-        """How it is."""
+        """How it is; one that somebody removed was killed."""
+        from docker.errors import NotFound  # noqa: PLC0415 - see above
+
         with _told("look at a container"):
-            found = self._api.inspect_container(container)
+            try:
+                found = self._api.inspect_container(container)
+            except NotFound:
+                return REMOVED
         state = found["State"]
         connected = found["NetworkSettings"]["Networks"].get(NETWORK) or {}
         return State(
@@ -134,23 +143,21 @@ class Engine:
             exit_code=int(state["ExitCode"]),
             oom_killed=bool(state["OOMKilled"]),
             address=str(connected.get("IPAddress") or ""),
-            error=str(state["Error"]),
         )
 
     def stop(self, container: str, grace_s: float) -> None:
-        """SIGTERM, the grace, SIGKILL. One that has ended is left as it is."""
-        with _told("stop a container"):
+        """SIGTERM, the grace, SIGKILL. One that has ended, or is gone, is no error."""
+        from docker.errors import NotFound  # noqa: PLC0415 - see above
+
+        with _told("stop a container"), suppress(NotFound):
             self._api.stop(container, timeout=round(grace_s))
 
     def remove(self, container: str) -> None:
         """Make an end of it, by force if it runs. One that is gone is no error."""
         from docker.errors import NotFound  # noqa: PLC0415 - see above
 
-        with _told("remove a container"):
-            try:
-                self._api.remove_container(container, force=True, v=True)
-            except NotFound:
-                return
+        with _told("remove a container"), suppress(NotFound):
+            self._api.remove_container(container, force=True, v=True)
 
     def labelled(self, label: str) -> Mapping[str, Mapping[str, str]]:
         """Every container that carries this label, ended ones too: id -> its labels."""
@@ -161,6 +168,17 @@ class Engine:
     def close(self) -> None:
         """Let go of the connection."""
         self._api.close()
+
+
+def _require_listener(path: Path) -> None:
+    """Asked before the SDK, which takes longer, and leaves a socket open where nobody listens."""
+    if not path.exists():
+        raise NotAvailable(f"no container engine answers: there is no socket {path}; install docker, or start it")
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+    except OSError as error:
+        raise NotAvailable(f"the container engine at {path} does not answer: {error.strerror}") from error
 
 
 def output_of(attached: socket.socket) -> Iterator[bytes]:
