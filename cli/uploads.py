@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -11,6 +12,7 @@ from cli.client import Client, file_chunks
 from cli.downloads import digest_of
 from cli.errors import UnreadableFile
 from model_repo.packaged import load, packaged_models
+from model_repo.savedmodel_tar import pack
 from shared.errors import NotFound
 from shared.wire.views import ModelView
 
@@ -31,11 +33,17 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def push_model(client: Client, path: Path, *, name: str, card: Mapping[str, Any]) -> ModelView:
-    """Registers the file as the next version of ``name`` and uploads it.
+    """Registers the file as the next version of ``name`` and uploads it; the folder of a SavedModel goes as an archive.
 
     Raises:
         UnreadableFile: it cannot be read.
+        InvalidModel: a folder that is no SavedModel.
     """
+    if path.is_dir():
+        with TemporaryDirectory(prefix="inferbench-") as scratch:
+            archive = Path(scratch) / "model.tar"
+            pack(path, archive)
+            return push_model(client, archive, name=name, card={"format": "savedmodel", **card})
     digest = digest_of(path)
     pending = client.register_model(name=name, sha256=digest.sha256, size_bytes=digest.size_bytes, card=card)
     return client.upload_model(name, pending.version, file_chunks(path))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from support.scripted_leader import Reply, ScriptedLeader, token_file
 from support.typed_commands import Inferbench
 
 from cli.main import run
+from model_repo.savedmodel_tar import check_savedmodel
 from shared.jobs.lifecycle import Cause, RunState
 from shared.measure.record import Record, SloCheck
 from shared.wire.views import JobView, ModelView, Page, RecordView, RunView
@@ -277,6 +279,28 @@ def test_a_model_goes_up_and_comes_down(
     assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["m", "1", "ready"]
     assert inferbench("models", "pull", "m") == 0
     assert (tmp_path / "m-1.onnx").read_bytes() == b"onnx"
+
+
+def test_the_folder_of_a_savedmodel_goes_up_as_an_archive(
+    leader: ScriptedLeader, inferbench: Inferbench, tmp_path: Path
+) -> None:
+    """The card says of which format it is; a folder that is none is refused before the leader is asked."""
+    for name in ("saved_model.pb", "variables/variables.index"):
+        (tmp_path / "saved" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "saved" / name).write_bytes(b"x")
+    parts = {"name": "m", "version": 1, "sha256": None, "size_bytes": 4, "card": {}}
+    view = ModelView.model_validate({**parts, "created_at": "2026-03-01T00:00:00Z", "state": "ready"})
+    leader.answers("POST", "/api/v1/models", view, status=201)
+    leader.answers("PUT", "/api/v1/models/m/versions/1/content", view)
+    assert inferbench("models", "push", ".", "--name", "m") != 0
+    assert leader.asked == []
+    assert inferbench("models", "push", "saved", "--name", "m") == 0
+    assert json.loads(leader.asked[0].body)["card"] == {"format": "savedmodel"}
+    assert {entry.path.as_posix() for entry in check_savedmodel(BytesIO(leader.asked[1].body))} == {
+        "saved_model.pb",
+        "variables",
+        "variables/variables.index",
+    }
 
 
 def interrupted(leader: ScriptedLeader, folder: Path, command: str, argument: str) -> tuple[int, str]:

@@ -48,6 +48,13 @@ def test_only_invalid_is_not_ranked(doubtful: str) -> None:
     assert [(row.rank, row.run_id, row.verdict) for row in rows] == [(1, "run-1", doubtful), (2, "run-2", "stable")]
 
 
+def test_a_stand_in_is_never_ranked_as_what_it_stands_in_for() -> None:
+    """Its rows carry its own platform's name, also where both stand in one list."""
+    stand_in, real = entries(1.0, 2.0)
+    rows = rank([replace(stand_in, platform="tfs-compat"), replace(real, platform="tfserving")], P99)
+    assert [(row.run_id, row.platform) for row in rows] == [("run-0", "tfs-compat"), ("run-1", "tfserving")]
+
+
 VALUES = st.lists(st.none() | st.floats(-1e12, 1e12), max_size=30)
 
 
