@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from shared.clock import Clock
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.measure.analyze import Measurement, analyze
+from shared.measure.joined_stages import with_stages
 from shared.measure.manifest import Circumstances
 from shared.measure.record import ColdStart, Quality, Record
 from shared.measure.samples_file import write_samples
@@ -126,10 +127,26 @@ def _load(
     finally:
         readings = measuring.finish()
     service.check()
+    outcome = _with_stages(outcome, service)
     circumstances = circumstances_of(
         order, outcome, readings, calibrated, host_cores=len(cores), busy_before=prepared.preflight.busy_share
     )
     return Loaded(outcome, circumstances, in_force)
+
+
+def _with_stages(outcome: LoadOutcome, service: Service) -> LoadOutcome:
+    """With what the server wrote down of single requests, where their answers did not say it."""
+    stages = service.request_stages()
+    if stages is None or not len(outcome.numbers):
+        return outcome
+    columns = with_stages(
+        outcome.columns,
+        outcome.numbers,
+        request_id=stages.request_id,
+        queue_ns=stages.queue_ns,
+        inference_ns=stages.inference_ns,
+    )
+    return replace(outcome, columns=columns)
 
 
 def in_force_of(prepared: Prepared, service: Service) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def circumstances_of(
         devices=tuple(readings.devices),
         busy_before=busy_before,
         limits=limits_of(order),
+        counters=tuple(readings.counters),
         unavailable=unavailable,
         collector_cpu_ns=readings.cpu_ns,
     )

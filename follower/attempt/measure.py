@@ -3,7 +3,8 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from follower.attempt.live import LiveView, line_of
@@ -15,7 +16,9 @@ from follower.collect.processes import ProcessCollector
 from follower.collect.protocol import Collector
 from follower.load.protocol import LiveRows
 from follower.serve.protocol import Service
+from shared.errors import AttemptFailed
 from shared.measure.manifest import DeviceReading, HostReading, ProcessReading
+from shared.measure.server_work import CounterReading
 from shared.workload.plan import Plan
 
 MOST_TOLD: Final = 120
@@ -43,6 +46,7 @@ class Readings:
     host: Sequence[HostReading] = ()
     devices: Sequence[DeviceReading] = ()
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    counters: Sequence[CounterReading] = ()  # the server's own, at both edges of the window
     cpu_ns: int | None = None  # spent inside the window on reading and on the live view
 
 
@@ -63,6 +67,7 @@ class Measuring:
     _tell_at_ns: int = 0
     _spent_before_ns: int | None = None  # by the collectors, before the window
     _live_cpu_ns: int = 0
+    _counters: list[CounterReading] = field(default_factory=list)
 
     def on_start(self, origin_ns: int, sender_pids: Sequence[int], rows: LiveRows) -> None:
         """The first request is about to be due."""
@@ -85,10 +90,13 @@ class Measuring:
         self.service.check()
         now_ns = time.monotonic_ns()
         into_ns = now_ns - self._origin_ns - self.plan.warmup_ns
+        if into_ns >= self.plan.duration_ns:
+            self._count_once_more()
         if not self._collectors or not 0 <= into_ns < self.plan.duration_ns:
             return
         if self._spent_before_ns is None:
             self._spent_before_ns = self._spent_ns()
+            self._count()
         if now_ns >= self._read_at_ns:
             self._read_at_ns = now_ns + reading_gap_ns(self.plan.duration_ns) - SHORTEST_GAP_NS // 2
             for collector in self._collectors.values():
@@ -99,6 +107,8 @@ class Measuring:
 
     def finish(self) -> Readings:
         """Stops the collectors; everything that they read, also where there was no load to speak of."""
+        with suppress(AttemptFailed):  # a service that is gone counts nothing, and whoever asks next is told
+            self._count_once_more()
         spent_ns = None if self._spent_before_ns is None else self._spent_ns() - self._spent_before_ns
         for collector in self._collectors.values():
             collector.stop()
@@ -107,8 +117,22 @@ class Measuring:
         return Readings(
             **found,
             unavailable=reasons,
+            counters=tuple(self._counters),
             cpu_ns=None if spent_ns is None else spent_ns + self._live_cpu_ns,
         )
+
+    def _count_once_more(self) -> None:
+        """At the far edge of the window, once."""
+        if self._origin_ns and len(self._counters) == 1:
+            self._count()
+
+    def _count(self) -> None:
+        found = self.service.statistics()
+        if found is None:
+            return
+        counts = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "batches"}
+        batches = {str(size): count for size, count in found.batches.items()}
+        self._counters.append(CounterReading(at_ns=time.monotonic_ns(), **counts, batches=batches))
 
     def _spent_ns(self) -> int:
         return sum(collector.cpu_ns for collector in self._collectors.values())

@@ -41,7 +41,7 @@ class Codec(Protocol):
         """What a new connection says first."""
         ...
 
-    def start(self, request: bytes) -> bytes | memoryview:
+    def start(self, request: bytes | bytearray) -> bytes | bytearray | memoryview:
         """Begins an exchange: the bytes to send now."""
         ...
 

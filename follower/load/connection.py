@@ -39,7 +39,7 @@ class Connection:
     )
 
     receive: Callable[[memoryview], int]
-    _send: Callable[[bytes | memoryview], int]
+    _send: Callable[[bytes | bytearray | memoryview], int]
 
     def __init__(self, family: int, address: Any, codec: Codec) -> None:
         """Starts to connect and returns at once.
@@ -54,7 +54,7 @@ class Connection:
         self.fd = self.socket.fileno()
         self._send = self.socket.send
         self.receive = self.socket.recv_into
-        self._unsent: bytes | memoryview = codec.greeting()
+        self._unsent: bytes | bytearray | memoryview = codec.greeting()
         self.watched = READ_AND_WRITE  # what epoll was told to tell of
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

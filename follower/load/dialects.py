@@ -65,7 +65,7 @@ class GrpcDialect:
         return "/inference.GRPCInferenceService/ModelInfer"
 
     def encode(self, target: Target, inputs: Sequence[InputTensor]) -> bytes:
-        return encode_infer_message(target.model_name, inputs)
+        return encode_infer_message(target.model_name, inputs, numbered=target.numbered)
 
     def decode(self, codec: Codec) -> dict[str, Array]:
         return decode_infer_message(codec.body)
@@ -116,4 +116,5 @@ def target_of(endpoint: Endpoint) -> Target:
         path=DIALECTS[endpoint.dialect].path(endpoint.model_name),
         dialect=endpoint.dialect,
         model_name=endpoint.model_name,
+        numbered=endpoint.numbered,
     )

@@ -19,6 +19,9 @@ from follower.serve.openinference.tensors import BYTES, BYTES_LENGTH_PREFIX, DTY
 HEADER_LENGTH: Final = b"inference-header-content-length"
 """The header, in lower case, that says how long the JSON before the binary tensors is."""
 
+UNNUMBERED: Final = "-" * 12
+"""Stands where a request's number will be; as an id it says that nobody numbered the request."""
+
 Array = npt.NDArray[Any]
 
 
@@ -38,6 +41,8 @@ class InputTensor:
 def encode_infer(target: Target, inputs: Sequence[InputTensor]) -> bytes:
     """All bytes of one HTTP/1.1 request that sends ``inputs`` as binary and asks for all outputs as binary.
 
+    Of a numbered target, the JSON begins with the id.
+
     Raises:
         ValueError: an array cannot be cast to its datatype.
     """
@@ -52,6 +57,8 @@ def encode_infer(target: Target, inputs: Sequence[InputTensor]) -> bytes:
         for tensor, chunk in zip(inputs, chunks, strict=True)
     ]
     document = {"inputs": entries, "parameters": {"binary_data_output": True}}
+    if target.numbered:
+        document = {"id": UNNUMBERED, **document}
     head = json.dumps(document, separators=(",", ":")).encode()
     return b"".join([_http_head(target, len(head), len(head) + sum(map(len, chunks))), head, *chunks])
 

@@ -27,7 +27,7 @@ class Exchange:
         self.payload = payload
         self.due_ns = due_ns
         self.start_ns = start_ns
-        self.request = b""  # what Codec.start takes
+        self.request: bytes | bytearray = b""  # what Codec.start takes
         self.send_start_ns = NOT_AVAILABLE
         self.sent_again = 0
         self.forget()

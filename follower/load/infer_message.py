@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from follower.load.encode import Array, InputTensor, MalformedAnswer, array_from_bytes, tensor_bytes
+from follower.load.encode import UNNUMBERED, Array, InputTensor, MalformedAnswer, array_from_bytes, tensor_bytes
 from follower.load.protobuf import (
     LENGTH,
     VARINT,
@@ -28,6 +28,7 @@ PREFIX_BYTES: Final = 5  # gRPC: a flag (compressed or not) and the message's le
 MAX_MESSAGE_BYTES: Final = (1 << 32) - 1
 
 _REQUEST_MODEL: Final = 1
+_REQUEST_ID: Final = 3
 _REQUEST_INPUTS: Final = 5
 _REQUEST_RAW: Final = 7
 _TENSOR_NAME: Final = 1
@@ -50,13 +51,20 @@ _CONTENTS_OF: Final = {
 """InferTensorContents: the field that holds a datatype's elements. FP16 has none and is always sent raw."""
 
 
-def encode_infer_message(model_name: str, inputs: Sequence[InputTensor]) -> bytes:
+ID_AT: Final = PREFIX_BYTES + len(length_head(_REQUEST_ID, len(UNNUMBERED)))
+"""Where the id of a numbered request begins."""
+
+
+def encode_infer_message(model_name: str, inputs: Sequence[InputTensor], *, numbered: bool = False) -> bytes:
     """A ModelInferRequest that sends ``inputs`` raw and asks for all outputs, with its gRPC prefix.
+
+    A numbered one begins with its id: fields may stand in any order.
 
     Raises:
         ValueError: an array cannot be cast to its datatype, or the message would be longer than 4 GiB.
     """
-    parts = [length_field(_REQUEST_MODEL, model_name.encode())]
+    parts = [length_field(_REQUEST_ID, UNNUMBERED.encode())] if numbered else []
+    parts.append(length_field(_REQUEST_MODEL, model_name.encode()))
     parts += [length_field(_REQUEST_INPUTS, _described(tensor)) for tensor in inputs]
     for tensor in inputs:
         data = tensor_bytes(tensor)

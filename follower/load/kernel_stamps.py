@@ -98,7 +98,7 @@ class StampedConnection(Connection):
             turn_on(self.socket)
         super().flush()
 
-    def _send_counted(self, data: bytes | memoryview) -> int:
+    def _send_counted(self, data: bytes | bytearray | memoryview) -> int:
         sent = self.socket.send(data)
         self._written += sent
         if self.exchange is not None and self.exchange.send_end_ns == NOT_AVAILABLE:

@@ -13,6 +13,7 @@ from follower.load.connection import Connection
 from follower.load.encode import MalformedAnswer
 from follower.load.exchange import Exchange
 from follower.load.in_flight import InFlight
+from follower.load.numbering import Numbering
 from follower.load.pacing import NEVER, Pacing
 from follower.load.pool import Pool
 from follower.load.rows import RowWriter
@@ -51,6 +52,7 @@ class LoadLoop:
         pool: Pool,
         waiter: Waiter,
         rows: RowWriter,
+        numbering: Numbering | None = None,
     ) -> None:
         self.in_flight = InFlight()
         self._pacing = pacing
@@ -58,6 +60,7 @@ class LoadLoop:
         self._pool = pool
         self._waiter = waiter
         self._rows = rows
+        self._numbering = numbering
         self._payloads = plan.payload.data
         self._rotation = len(plan.payload)
         self._plan = plan
@@ -194,6 +197,8 @@ class LoadLoop:
         except PipelineFailed:
             self._end(exchange, PIPELINE)
             return
+        if self._numbering is not None:
+            self._numbering.write(exchange)
         self._send(exchange)
 
     def _next_exchange(self, due_ns: int, start_ns: int) -> Exchange:
@@ -299,6 +304,8 @@ class LoadLoop:
         done_ns = exchange.last_byte_ns if instant else time.monotonic_ns()
         self.in_flight.leave(done_ns)
         self._rows.write(exchange, done_ns, error, codec)
+        if self._numbering is not None:
+            self._numbering.release(exchange)
         now_ns = time.monotonic_ns()
         self._pacing.freed(now_ns, rest=error in {CONNECT, RESET})
         return now_ns

@@ -14,10 +14,25 @@ def merge_rows(workers: Sequence[npt.NDArray[np.void]]) -> dict[str, npt.NDArray
 
     ``workers[w]`` holds worker w's rows, shape (n_w,), as ``follower.load.samples.RECORD``.
     """
-    due_ns = np.concatenate([rows["due_ns"] for rows in workers]) if workers else np.zeros(0, dtype=np.int64)
-    order = np.argsort(due_ns, kind="stable")  # the workers come in their order already
+    order = _order(workers)
     columns = {}
     for name, kind in COLUMNS.items():
         parts = [rows[name] for rows in workers]
         columns[name] = np.concatenate(parts)[order].astype(kind) if parts else np.zeros(0, dtype=kind)
     return columns
+
+
+def merge_numbers(
+    workers: Sequence[npt.NDArray[np.void]], rows: Sequence[npt.NDArray[np.int64]]
+) -> npt.NDArray[np.int64]:
+    """What the request of each row of ``merge_rows(workers)`` was numbered; ``rows[w]`` are worker w's row numbers.
+
+    As ``follower.load.numbering`` writes them: row * workers + worker.
+    """
+    numbers = [own * len(workers) + worker for worker, own in enumerate(rows)]
+    return np.concatenate(numbers)[_order(workers)] if numbers else np.zeros(0, dtype=np.int64)
+
+
+def _order(workers: Sequence[npt.NDArray[np.void]]) -> npt.NDArray[np.intp]:
+    due_ns = np.concatenate([rows["due_ns"] for rows in workers]) if workers else np.zeros(0, dtype=np.int64)
+    return np.argsort(due_ns, kind="stable")  # the workers come in their order already

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from follower.load.live import LiveTables
-from follower.load.merge import merge_rows
+from follower.load.merge import merge_numbers, merge_rows
 from follower.load.outcome import WorkerOutcome, merge_answers
 from follower.load.protocol import LiveRows, LoadOutcome, LoadRequest, SenderFailed
 from follower.load.sender_process import SenderProcess
@@ -69,7 +69,7 @@ class _Crew:
                 folder = self._folder / str(worker)
                 folder.mkdir()
                 plan = slice_of(self._request.plan, worker, workers)
-                self.processes.append(SenderProcess(self._request, plan, worker, folder))
+                self.processes.append(SenderProcess(self._request, plan, worker, folder, workers=workers))
         except BaseException:
             self._end()
             raise
@@ -129,7 +129,8 @@ class _Crew:
         return outputs[ready[0]]
 
     def _merge(self, origin_ns: int, outcomes: Sequence[WorkerOutcome]) -> LoadOutcome:
-        columns = merge_rows([process.written.all() for process in self.processes])
+        rows = [process.written.all() for process in self.processes]
+        columns = merge_rows(rows)
         return LoadOutcome(
             origin_ns=origin_ns,
             end_ns=max(outcome.end_ns for outcome in outcomes),
@@ -139,6 +140,7 @@ class _Crew:
             answers=merge_answers([outcome.answers for outcome in outcomes]),
             pids=self.pids,
             workers=len(outcomes),
+            numbers=merge_numbers(rows, [process.written.numbers() for process in self.processes]),
             notes=[
                 f"{process.name}: {note}"
                 for process, outcome in zip(self.processes, outcomes, strict=True)

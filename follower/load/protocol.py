@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from follower.serve.protocol import DialectName
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
@@ -26,6 +29,7 @@ class Target:
     path: str  # "/v2/models/NAME/infer"; for gRPC "/inference.GRPCInferenceService/ModelInfer"
     dialect: DialectName = "openinference-http"
     model_name: str = ""  # gRPC names the model inside the message
+    numbered: bool = False  # requests have room for a number; dialects of the Open Inference Protocol only
 
     @property
     def protocol(self) -> Literal["http", "grpc"]:
@@ -70,6 +74,8 @@ class LoadOutcome:
     answers: Sequence[object]  # per payload one tuple with each sample's post-processed answer; None where none came
     pids: Sequence[int]
     workers: int = 1
+    numbers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Of each row of ``columns``, what its request was numbered; shape (n,)."""
     notes: Sequence[str] = field(default_factory=tuple)  # such as: kernel time stamps are not to be had, because ...
 
 

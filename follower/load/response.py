@@ -142,7 +142,7 @@ class ResponseReader:
         """Nothing: the client's first bytes are its first request."""
         return b""
 
-    def start(self, request: bytes) -> bytes:
+    def start(self, request: bytes | bytearray) -> bytes | bytearray:
         """Forgets the last response and hands the request out as it is."""
         self._forget()
         return request

@@ -86,6 +86,10 @@ class WrittenRows:
             self._rows = np.frombuffer(mmap.mmap(self._file, size, prot=mmap.PROT_READ), dtype=RECORD)
         return self._rows
 
+    def numbers(self) -> npt.NDArray[np.int64]:
+        """The numbers of the rows that are there, ascending."""
+        return np.flatnonzero(self.rows()["written"]).astype(np.int64)
+
     def all(self) -> npt.NDArray[np.void]:
         """The rows that are there, in the order of their numbers; without a copy where none is missing."""
         rows = self.rows()

@@ -16,6 +16,7 @@ from typing import Final
 from follower.load.connection import Connection
 from follower.load.kernel_stamps import open_stamping
 from follower.load.loop import LoadLoop
+from follower.load.numbering import Numbering
 from follower.load.outcome import SendFailure, WorkerOutcome, leave
 from follower.load.pacing import pacing_of
 from follower.load.pool import Pool
@@ -46,6 +47,7 @@ class SenderJob:
 
     request: LoadRequest  # its plan is this worker's slice
     worker: int
+    workers: int = 1
     table_file: int  # descriptor of the table, inherited
 
 
@@ -78,7 +80,7 @@ def send(job: SenderJob) -> WorkerOutcome:
         pool = Pool(request.target, waiter, keep_body=work.takes_time, connect=stamping.connect or Connection)
         pool.open_ahead(request.plan.concurrency or min(_OPEN_LOOP_AHEAD, len(request.plan.due_ns)))
         try:
-            loop, end_ns = _run(request, work, pool, waiter, RowWriter(table, job.worker))
+            loop, end_ns = _run(job, work, pool, waiter, RowWriter(table, job.worker))
         finally:
             pool.close()
     return WorkerOutcome(
@@ -95,7 +97,8 @@ def _go_first() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
 
 
-def _run(request: LoadRequest, work: Work, pool: Pool, waiter: Waiter, rows: RowWriter) -> tuple[LoadLoop, int]:
+def _run(job: SenderJob, work: Work, pool: Pool, waiter: Waiter, rows: RowWriter) -> tuple[LoadLoop, int]:
+    request = job.request
     loop = LoadLoop(
         plan=request.plan,
         request_timeout_ns=request.request_timeout_ns,
@@ -104,6 +107,7 @@ def _run(request: LoadRequest, work: Work, pool: Pool, waiter: Waiter, rows: Row
         pool=pool,
         waiter=waiter,
         rows=rows,
+        numbering=_numbering(job, work),
     )
     gc.collect()
     gc.freeze()
@@ -111,6 +115,13 @@ def _run(request: LoadRequest, work: Work, pool: Pool, waiter: Waiter, rows: Row
     end_ns = loop.run(_meet())
     gc.enable()
     return loop, end_ns
+
+
+def _numbering(job: SenderJob, work: Work) -> Numbering | None:
+    target = job.request.target
+    if not target.numbered:
+        return None
+    return Numbering(target, worker=job.worker, workers=job.workers, same_bytes=not work.takes_time)
 
 
 def _meet() -> int:

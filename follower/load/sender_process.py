@@ -24,23 +24,24 @@ _END_TIMEOUT_S: Final = 10.0  # from the end of its output to the end of the pro
 class SenderProcess:
     """Runs one slice of a plan on one core. It dies with the thread that started it."""
 
-    def __init__(self, request: LoadRequest, plan: Plan, worker: int, folder: Path) -> None:
-        """Starts it; ``plan`` is its slice, ``folder`` its own."""
+    def __init__(self, request: LoadRequest, plan: Plan, worker: int, folder: Path, *, workers: int = 1) -> None:
+        """Starts number ``worker`` of ``workers``; ``plan`` is its slice, ``folder`` its own."""
         self.worker = worker
         self.plan = plan
         self.is_ready = False
         self._folder = folder
         self._log = folder / "sender.log"
         self._table_file = new_table_file(f"samples-{worker}")
-        job = folder / "job.pickle"
-        job.write_bytes(
-            pickle.dumps(SenderJob(request=replace(request, plan=plan), worker=worker, table_file=self._table_file))
+        job = SenderJob(
+            request=replace(request, plan=plan), worker=worker, workers=workers, table_file=self._table_file
         )
+        job_file = folder / "job.pickle"
+        job_file.write_bytes(pickle.dumps(job))
         cores = request.client_cores
         core = str(cores[worker % len(cores)]) if cores else ""
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                _argv(core, job),
+                _argv(core, job_file),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -26,6 +26,7 @@ from shared.measure.record import (
     Verdict,
 )
 from shared.measure.resources import summarize_devices, summarize_host, summarize_processes
+from shared.measure.server_work import ServerWork, server_work
 from shared.measure.slo import Measured, check_slo
 from shared.measure.stages import summarize_stages
 from shared.measure.stationarity import Stationarity, stationarity_of
@@ -53,6 +54,7 @@ class Measurement:
     host: HostUse
     devices: tuple[DeviceUse, ...]
     batch_size_mean: float | None
+    server_work: ServerWork | None
     slo: tuple[SloCheck, ...]
     goodput: Goodput | None
     verdict: Verdict
@@ -72,6 +74,7 @@ def analyze(columns: Columns, plan: Plan, circumstances: Circumstances) -> Measu
     response = summarize(response_ns(run.rows), failed=~succeeded(run.rows), unsteady=run.unsteady)
     goodput = _goodput(run)
     stages = summarize_stages(run.successes)
+    work = server_work(circumstances.counters, circumstances.origin_ns)
     client = summarize_processes(circumstances.client, start_ns, end_ns)
     host = summarize_host(
         circumstances.host, start_ns, end_ns, circumstances.collector_cpu_ns, circumstances.host_cores
@@ -91,7 +94,8 @@ def analyze(columns: Columns, plan: Plan, circumstances: Circumstances) -> Measu
         client=client,
         host=host,
         devices=summarize_devices(circumstances.devices, start_ns, end_ns),
-        batch_size_mean=_batch_size_mean(run.successes),
+        batch_size_mean=_batch_size_mean(run.successes, work),
+        server_work=work,
         slo=_slo(run, response, load, goodput),
         goodput=goodput,
         verdict=judge(_evidence(run, load, client, host)),
@@ -158,10 +162,13 @@ def _wire_latency(run: MeasuredRun) -> LatencySummary | None:
     return summarize(taken, unsteady=run.unsteady) if len(taken) else None
 
 
-def _batch_size_mean(successes: Columns) -> float | None:
+def _batch_size_mean(successes: Columns, work: ServerWork | None) -> float | None:
+    """Over the requests whose answers tell it; where none does, over the executions that the server counted."""
     sizes = successes["batch_size"]
     reported = sizes[sizes != NOT_AVAILABLE]
-    return float(reported.mean()) if len(reported) else None
+    if len(reported):
+        return float(reported.mean())
+    return work.batch_size_mean if work else None
 
 
 def _notes(run: MeasuredRun, stages: dict[Stage, StageSummary]) -> Iterator[str]:

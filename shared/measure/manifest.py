@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from shared.jobs.slo import SloSpec
+from shared.measure.server_work import CounterReading
 
 
 class Fact(BaseModel):
@@ -95,6 +96,7 @@ class Circumstances(Fact):
     devices: tuple[DeviceReading, ...] = ()
     busy_before: float | None = None  # share of the slot's cores used by others before the start
     limits: HostLimits | None = None  # None: the host is not judged
+    counters: tuple[CounterReading, ...] = ()  # of the server itself, at the edges of the window
     unavailable: dict[str, str] = {}  # what could not be read -> why
     collector_cpu_ns: int | None = None  # spent by the collectors themselves inside the window
 

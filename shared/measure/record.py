@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.measure.manifest import Calibration
+from shared.measure.server_work import ServerWork
 
 Stage = Literal["preprocess", "transmission", "queue", "inference", "postprocess", "unattributed"]
 STAGES: tuple[Stage, ...] = (
@@ -262,7 +263,8 @@ class Record(Part):
     host: HostUse
     devices: tuple[DeviceUse, ...] = ()
     calibration: Calibration | None
-    batch_size_mean: float | None  # as executed by the server
+    batch_size_mean: float | None  # as executed by the server: told by its answers, or else by its counters
+    server_work: ServerWork | None = None  # what it counted inside the window; None where it counts nothing
     quality: Quality | None
     slo: tuple[SloCheck, ...]
     goodput: Goodput | None  # None where the job sets no limit on a request

@@ -85,7 +85,7 @@ class GrpcCodec:
         """Preface, settings and a large connection window; the server's settings need not be awaited."""
         return _GREETING
 
-    def start(self, request: bytes) -> bytes:
+    def start(self, request: bytes | bytearray) -> bytes:
         """Opens the next stream: the header block, and as much of the request as flow control lets out."""
         stream = self._stream = self._next_stream
         self._next_stream += 2
