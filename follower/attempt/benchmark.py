@@ -93,7 +93,7 @@ def _check_answers(
         return None, (NO_ANSWERS,)
     if not any(sample.label is not None for sample in dataset.samples):
         return None, (NO_LABELS,)
-    count = min(len(request.raw), -(-MOST_CHECKED // batch_size))
+    count = min(len(request.encoded or request.raw), -(-MOST_CHECKED // batch_size))
     story.tell("checking-answers", f"{len(dataset.samples)} samples, once each")
     answered = ask_all(work_of(request), request.target, count, request.request_timeout_ns, service.check)
     quality = grade(metric, dataset.samples, answered, batch_size)

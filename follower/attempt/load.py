@@ -1,7 +1,9 @@
 """What the sender gets: plan, target and requests, from what the job says and the service describes."""
 
+from dataclasses import replace
+
 from follower.attempt.prepare import Prepared
-from follower.generate.requests import payloads, synthetic_requests
+from follower.generate.requests import payloads, raw_requests, synthetic_requests
 from follower.load.dialects import target_of
 from follower.load.protocol import LoadRequest
 from follower.serve.protocol import Endpoint, ModelMetadata
@@ -28,12 +30,17 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
     else:
         _require_one_input(model)
         raw = payloads([sample.data for sample in prepared.dataset.samples], requests.batch_size)
+    pipelined = prepared.dataset is not None and spec.pipeline.in_server
+    if pipelined:
+        target = target_of(replace(endpoint, model_name=_pipeline_model(endpoint)))
+        encoded, raw = raw_requests(target, raw), ()
     return LoadRequest(
         plan=_plan(prepared, len(encoded or raw)),
         target=target,
         encoded=encoded,
         raw=raw,
         pipeline=spec.pipeline,
+        server_pipeline=pipelined,
         input_name=model.inputs[0].name,
         input_datatype=model.inputs[0].datatype,
         output_name=model.outputs[0].name,
@@ -44,6 +51,12 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
         folder=prepared.directory.root,
         kernel_timestamps=spec.collect.kernel_timestamps,
     )
+
+
+def _pipeline_model(endpoint: Endpoint) -> str:
+    if endpoint.pipeline_model is None:
+        raise AttemptFailed(Cause.PIPELINE_FAILED, f"the service of {endpoint.model_name} does no pipeline itself")
+    return endpoint.pipeline_model
 
 
 def _plan(prepared: Prepared, payload_count: int) -> Plan:

@@ -22,7 +22,7 @@ from follower.inventory.preflight import (
     wait_until_long_enough,
 )
 from follower.serve.containers.images import image_of
-from follower.serve.protocol import ServeRequest
+from follower.serve.protocol import ServeRequest, ServerPipeline
 from shared.errors import AttemptFailed, InvalidInput, NotFound
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import GeneratedModel
@@ -58,9 +58,24 @@ class Prepared:
             server_cores=slot.server_cores,
             workdir=self.directory.server,
             example_shapes=self._example_shapes(),
+            pipeline=self._server_pipeline(),
             labels=self._labels(),
             image=image_of(spec.service.platform, self.order.images),
         )
+
+    def _server_pipeline(self) -> ServerPipeline | None:
+        """What the server is to do itself.
+
+        Raises:
+            PipelineFailed: the ops cannot be built; better told now than by a server that does not start.
+        """
+        pipeline = self.order.assignment.spec.pipeline
+        if self.dataset is None or not pipeline.in_server:
+            return None
+        from follower.pipeline.chain import build_postprocess  # noqa: PLC0415 - Pillow is slow to import
+
+        build_postprocess(pipeline, self.model.card.labels)
+        return ServerPipeline(spec=pipeline, labels=self.model.card.labels)
 
     def _labels(self) -> Mapping[str, str]:
         assignment = self.order.assignment

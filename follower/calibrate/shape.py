@@ -67,7 +67,7 @@ def shape_of(request: LoadRequest, script: Script, server_cores: tuple[int, ...]
         own_core=request.own_core,
         kernel_timestamps=request.kernel_timestamps,
         open_rate_rps=None if rate_rps is None else power_of_two(max(1, round(rate_rps))),
-        work_sha256=None if request.encoded else _work_digest(request),
+        work_sha256=_work_digest(request) if request.raw or request.server_pipeline else None,
     )
 
 
@@ -89,5 +89,5 @@ def power_of_two(value: int) -> int:
 
 def _work_digest(request: LoadRequest) -> str:
     """Pre- and post-processing cost the client what the ops and the samples' sizes make them cost."""
-    sizes = [power_of_two(len(sample)) for sample in request.raw[0]]
+    sizes = [power_of_two(len(sample)) for sample in (*request.raw, ())[0]]
     return hashlib.sha256(f"{request.pipeline.model_dump_json()} {sizes}".encode()).hexdigest()

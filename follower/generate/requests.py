@@ -9,7 +9,8 @@ import numpy.typing as npt
 from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor
 from follower.load.protocol import Target
-from follower.serve.openinference.tensors import DTYPES, ModelMetadata, TensorInfo, example_shape
+from follower.serve.modelserver.pipelined import RAW_INPUT
+from follower.serve.openinference.tensors import BYTES, DTYPES, ModelMetadata, TensorInfo, example_shape
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 
@@ -61,6 +62,16 @@ def payloads(samples: Sequence[ItemT], batch_size: int) -> tuple[tuple[ItemT, ..
     return tuple(
         tuple(samples[(first + offset) % len(samples)] for offset in range(batch_size))
         for first in range(0, count * batch_size, batch_size)
+    )
+
+
+def raw_requests(target: Target, batches: Sequence[Sequence[bytes]]) -> tuple[bytes, ...]:
+    """One request for each payload, with its samples as they lie in the dataset, for a server that does the rest."""
+    return tuple(
+        DIALECTS[target.dialect].encode(
+            target, [InputTensor(name=RAW_INPUT, datatype=BYTES, array=np.array(samples, dtype=object))]
+        )
+        for samples in batches
     )
 
 

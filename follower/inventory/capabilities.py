@@ -12,12 +12,12 @@ from shared.workload.arrivals import PATTERNS
 
 
 def read_capabilities(offers: tuple[PlatformOffer, ...], labels: Mapping[str, str]) -> Capabilities:
-    """Everything that can be run here. The network is left as it is, and the pipeline runs on the client's side."""
+    """Everything that can be run here. The network is left as it is."""
     return Capabilities(
         platforms=offers,
         patterns=(*PATTERNS, COLD_START),
         networks=("none",),
-        pipeline_sides=("client",),
+        pipeline_sides=tuple(sorted({side for offer in offers for side in offer.pipeline_sides})),
         ops=ops(),
         model_families=families(),
         datasets=(SYNTHETIC, *builtin()),

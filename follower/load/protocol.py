@@ -44,6 +44,9 @@ class LoadRequest:
     Either ``encoded`` holds one finished request per payload (what ``Codec.start`` takes; nothing to pre-process), or
     ``raw`` holds the payloads' raw sample bytes (``raw[payload]`` is one batch) and ``pipeline`` is applied per
     request, timed.
+
+    With ``server_pipeline`` the server applies the pipeline: ``encoded`` carries raw samples, and the answers are read,
+    because they are what the samples mean.
     """
 
     plan: Plan
@@ -51,6 +54,7 @@ class LoadRequest:
     encoded: Sequence[bytes] = ()
     raw: Sequence[Sequence[bytes]] = ()
     pipeline: PipelineSpec
+    server_pipeline: bool = False
     input_name: str
     input_datatype: str
     output_name: str

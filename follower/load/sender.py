@@ -38,7 +38,7 @@ _OPEN_LOOP_AHEAD: Final = 16
 
 _ROWS_PER_S: Final = 25_000
 _MOST_ROWS_AHEAD: Final = 500_000
-"""Rows of a closed loop set aside ahead: as many as one Python process can fill, up to 64 MB; the table grows."""
+"""Rows of a closed loop set aside ahead: as many as one Python process can fill, up to 96 MB; the table grows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +74,14 @@ def send(job: SenderJob) -> WorkerOutcome:
     request = job.request
     work = work_of(request)
     table = SampleTable(job.table_file, expected_rows(request.plan))
+    rows = RowWriter(table, job.worker, server_pipeline=request.server_pipeline)
     with Waiter() as waiter, open_stamping(wanted=request.kernel_timestamps) as stamping:
         spin = choose_spin(request, waiter)
         waiter.spin_ns = spin.before_ns
         pool = Pool(request.target, waiter, keep_body=work.takes_time, connect=stamping.connect or Connection)
         pool.open_ahead(request.plan.concurrency or min(_OPEN_LOOP_AHEAD, len(request.plan.due_ns)))
         try:
-            loop, end_ns = _run(job, work, pool, waiter, RowWriter(table, job.worker))
+            loop, end_ns = _run(job, work, pool, waiter, rows)
         finally:
             pool.close()
     return WorkerOutcome(

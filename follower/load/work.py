@@ -60,6 +60,10 @@ def work_of(request: LoadRequest) -> Work:
     Raises:
         PipelineFailed: its ops cannot be built.
     """
+    if request.server_pipeline:
+        from follower.load.answered_work import AnsweredWork  # noqa: PLC0415 - seldom needed
+
+        return AnsweredWork(request)
     if request.encoded:
         return PreparedWork(request)
     from follower.load.pipeline_work import PipelineWork  # noqa: PLC0415 - the image library is slow to import

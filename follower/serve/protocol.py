@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
+from shared.jobs.pipeline import PipelineSpec
 from shared.jobs.spec import ServiceSpec
 from shared.measure.record import ColdStart
 from shared.wire.identity import PlatformOffer
@@ -30,6 +31,7 @@ __all__ = [
     "PlatformTable",
     "RequestStages",
     "ServeRequest",
+    "ServerPipeline",
     "ServerStatistics",
     "Service",
     "TensorInfo",
@@ -37,6 +39,14 @@ __all__ = [
 
 DialectName = Literal["openinference-http", "openinference-grpc", "tensorflow-rest", "tensorflow-grpc", "template-http"]
 """What is spoken with a service: ``follower.load.dialects`` has one of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerPipeline:
+    """Pre- and post-processing that the service is to do itself."""
+
+    spec: PipelineSpec
+    labels: tuple[str, ...] = ()  # of the model's card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,8 @@ class ServeRequest:
     """Shapes for the first inference by input name, for models whose free dimensions cannot be guessed."""
     request_stages: bool = True
     """Whether a server that can write single requests down is to do so."""
+    pipeline: ServerPipeline | None = None
+    """Asked of platforms whose offer has ``server`` among its ``pipeline_sides``; None: nothing but the model."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Run, attempt and fence: what is started carries them, so that a later agent knows its own leftovers."""
     image: str | None = None
@@ -67,6 +79,7 @@ class Endpoint:
     port: int
     model_name: str
     dialect: DialectName = "openinference-http"
+    pipeline_model: str | None = None  # where the server does the pipeline: the name that takes raw samples
     numbered: bool = False  # every request is to carry its number as its id: ``request_stages`` needs it
 
 

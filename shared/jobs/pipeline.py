@@ -127,6 +127,16 @@ class PipelineSpec(Section):
         (), strict=False, max_length=32, description="Ops between the response and the answer, in order."
     )
 
+    @property
+    def in_server(self) -> bool:
+        """Whether the server has ops to run; without ops there is no side."""
+        return self.side == "server" and bool(self.preprocess or self.postprocess)
+
+    @property
+    def ends_in_answers(self) -> bool:
+        """Whether the last op says what an output means, and does not leave it a number."""
+        return bool(self.postprocess) and self.postprocess[-1].gives == "answer"
+
     @model_validator(mode="after")
     def _ops_follow_each_other(self) -> Self:
         refuse(

@@ -229,6 +229,12 @@ def _nothing_to_start(service: ServiceSpec, workload: WorkloadSpec) -> Iterator[
         yield Contradiction(("service", "platform"), message)
 
 
+def _no_processors_in_image(service: ServiceSpec, pipeline: PipelineSpec) -> Iterator[Contradiction]:
+    if pipeline.in_server and service.launch == "docker":
+        message = "a server's image holds no processors; launch it as a process, or let the client do the pipeline"
+        yield Contradiction(("pipeline", "side"), message)
+
+
 def _no_load_to_limit(slo: SloSpec | None, workload: WorkloadSpec) -> Iterator[Contradiction]:
     if isinstance(workload, ColdStartWorkload) and slo is not None:
         yield Contradiction(("slo",), "a cold start has no load that could meet a limit; drop slo")
@@ -245,6 +251,7 @@ _RULES: Final[tuple[tuple[tuple[str, ...], Callable[..., Iterator[Contradiction]
     (("model", "pipeline"), _no_labels_to_decode),
     (("requests", "workload"), _not_multi_stream),
     (("service", "workload"), _nothing_to_start),
+    (("service", "pipeline"), _no_processors_in_image),
     (("slo", "workload"), _no_load_to_limit),
     (("network", "workload"), _no_link_to_cross),
 )

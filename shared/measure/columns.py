@@ -33,7 +33,12 @@ COLUMNS: Final[dict[str, str]] = {
     "server_total_ns": "int64",  # from request read to answer built, as reported by the server
     "wire_ns": "int64",  # from the kernel's send of the last request byte to its receipt of the last response byte
     "batch_size": "int32",  # samples executed together with this request, as reported by the server
+    "server_preprocess_ns": "int64",  # where the pipeline runs in the server, as reported by it
+    "server_postprocess_ns": "int64",
 }
+
+CAME_LATER: Final[tuple[str, ...]] = ("server_preprocess_ns", "server_postprocess_ns")
+"""Columns that older files lack; what they would hold was not observed."""
 
 ERROR_KINDS: Final[tuple[str, ...]] = (
     "ok",

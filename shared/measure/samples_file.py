@@ -16,10 +16,11 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
 from shared.errors import InvalidInput
-from shared.measure.columns import COLUMNS
+from shared.measure.columns import CAME_LATER, COLUMNS, NOT_AVAILABLE
 from shared.measure.manifest import Manifest
 
 SCHEMA: Final = pa.schema([pa.field(name, getattr(pa, kind)(), nullable=False) for name, kind in COLUMNS.items()])
+_OLDER_SCHEMA: Final = pa.schema([field for field in SCHEMA if field.name not in CAME_LATER])
 _MANIFEST: Final = b"inferbench.manifest"
 
 
@@ -57,6 +58,8 @@ def read_samples(source: Path | BinaryIO) -> Samples:
         table = pq.read_table(source)
     except (OSError, pa.ArrowException) as error:
         raise InvalidInput(f"not a samples file: {error}") from error
+    if table.schema.remove_metadata().equals(_OLDER_SCHEMA):
+        table = _completed(table)
     if not table.schema.remove_metadata().equals(SCHEMA):
         raise InvalidInput(f"samples must have the columns {COLUMNS}, found {table.schema.to_string()}")
     text = (table.schema.metadata or {}).get(_MANIFEST)
@@ -65,3 +68,11 @@ def read_samples(source: Path | BinaryIO) -> Samples:
     except ValidationError as error:
         raise InvalidInput(f"the manifest of the samples cannot be read: {error}") from error
     return Samples({name: np.asarray(table.column(name).to_numpy()) for name in COLUMNS}, manifest)
+
+
+def _completed(older: Any) -> Any:
+    """The table with the columns that came later."""
+    for name in CAME_LATER:
+        values = np.full(older.num_rows, NOT_AVAILABLE, COLUMNS[name])
+        older = older.append_column(SCHEMA.field(name), pa.array(values))
+    return older

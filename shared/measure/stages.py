@@ -29,16 +29,24 @@ _FROM_SERVER: tuple[Stage, ...] = ("transmission", "queue", "inference")
 
 
 def stage_times(columns: Columns) -> StageTimes:
-    """Splits successful requests into their stages."""
+    """Splits successful requests into their stages.
+
+    Where the server runs the pipeline, pre- and post-processing are its own; what little the client then does, to read
+    an answer, is unattributed.
+    """
     reported = np.asarray((columns["server_queue_ns"] >= 0) & (columns["server_inference_ns"] >= 0))
     queue = np.where(reported, columns["server_queue_ns"], 0)
     inference = np.where(reported, columns["server_inference_ns"], 0)
+    in_server = reported & (columns["server_preprocess_ns"] >= 0) & (columns["server_postprocess_ns"] >= 0)
+    preprocess = np.where(in_server, columns["server_preprocess_ns"], 0)
+    postprocess = np.where(in_server, columns["server_postprocess_ns"], 0)
+    away = service_ns(columns) - queue - inference - preprocess - postprocess
     durations: dict[Stage, Durations] = {
-        "preprocess": columns["send_start_ns"] - columns["start_ns"],
-        "transmission": np.where(reported, service_ns(columns) - queue - inference, 0),
+        "preprocess": np.where(in_server, preprocess, columns["send_start_ns"] - columns["start_ns"]),
+        "transmission": np.where(reported, away, 0),
         "queue": queue,
         "inference": inference,
-        "postprocess": columns["done_ns"] - columns["last_byte_ns"],
+        "postprocess": np.where(in_server, postprocess, columns["done_ns"] - columns["last_byte_ns"]),
     }
     durations["unattributed"] = response_ns(columns) - np.sum(list(durations.values()), axis=0)
     return StageTimes(durations, reported)

@@ -12,6 +12,7 @@ _OFFER_FIELDS: Final[Mapping[str, str]] = {
     "service.launch": "launch",
     "service.protocol": "protocol",
     "service.device": "device",
+    "pipeline.side": "pipeline_sides",
 }
 _LABEL: Final = "requires.labels."
 
@@ -51,7 +52,8 @@ def _best_offer(needs: Needs, have: Capabilities) -> PlatformOffer | None:
     wanted = {need.path: need.value for need in needs}
 
     def misses(offer: PlatformOffer) -> int:
-        return sum(wanted[path] not in getattr(offer, field) for path, field in _OFFER_FIELDS.items())
+        fields = ((path, field) for path, field in _OFFER_FIELDS.items() if path in wanted)
+        return sum(wanted[path] not in getattr(offer, field) for path, field in fields)
 
     offers = [offer for offer in have.platforms if offer.platform == wanted["service.platform"]]
     return min(offers, key=misses, default=None)
@@ -68,7 +70,6 @@ def _announced(need: Need, have: Capabilities, offer: PlatformOffer | None, slot
     return {
         "model.generate.family": have.model_families,
         "service.platform": tuple(offer.platform for offer in have.platforms),
-        "pipeline.side": have.pipeline_sides,
         "requests.dataset": have.datasets,
         "workload.pattern": have.patterns,
         "network": have.networks,

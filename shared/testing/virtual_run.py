@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.measure.columns import COLUMNS, ERROR_KINDS, NOT_AVAILABLE, Columns
+from shared.measure.columns import CAME_LATER, COLUMNS, ERROR_KINDS, NOT_AVAILABLE, Columns
 from shared.testing.behaviour import Behaviour
 from shared.testing.service_model import ServiceModel
 from shared.workload.plan import Plan
@@ -45,7 +45,8 @@ def virtual_columns(plan: Plan, behaviour: Behaviour, *, timeout_ns: int, origin
         "batch_size": np.ones(rows, np.int32),
     }.items():
         columns[name] = np.where(answered, reported_ns, NOT_AVAILABLE).astype(COLUMNS[name])
-    columns["wire_ns"] = np.full(rows, NOT_AVAILABLE, np.int64)
+    for name in ("wire_ns", *CAME_LATER):
+        columns[name] = np.full(rows, NOT_AVAILABLE, np.int64)
     return columns
 
 

@@ -54,6 +54,7 @@ class PlatformOffer(Wire):
     launch: tuple[str, ...]
     protocol: tuple[str, ...]
     device: tuple[str, ...]
+    pipeline_sides: tuple[str, ...] = ("client",)  # "server": it runs the processors inside the service
 
 
 class Capabilities(Wire):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from support.samples import ORIGIN_NS
 from support.virtual_server import responses
 
-from shared.measure.columns import COLUMNS, ERROR_KINDS, NOT_AVAILABLE, Columns
+from shared.measure.columns import CAME_LATER, COLUMNS, ERROR_KINDS, NOT_AVAILABLE, Columns
 from shared.measure.manifest import Circumstances
 from shared.workload.plan import Plan
 
@@ -90,6 +90,7 @@ def _columns(due_ns: npt.NDArray[np.int64], done_ns: npt.NDArray[np.int64]) -> d
     for name in ("first_byte_ns", "last_byte_ns", "done_ns"):
         columns[name] = done_ns.copy()
     columns["server_inference_ns"] = done_ns - due_ns
-    columns["wire_ns"] = np.full(len(due_ns), NOT_AVAILABLE)
+    for name in ("wire_ns", *CAME_LATER):
+        columns[name] = np.full(len(due_ns), NOT_AVAILABLE)
     columns["batch_size"] = np.ones(len(due_ns), dtype=np.int32)
     return columns

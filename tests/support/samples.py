@@ -24,6 +24,8 @@ class Sent:
     queue: float | None = 0.0
     inference: float | None = 0.0
     wire: float | None = None
+    server_pre: float | None = None
+    server_post: float | None = None
     batch_size: int = 1
 
 
@@ -53,6 +55,7 @@ def columns_of(*requests: Sent) -> Columns:
             columns[name][row] = NOT_AVAILABLE if moment is None else ORIGIN_NS + round(moment * MS)
         columns["wire_ns"][row] = NOT_AVAILABLE if sent.wire is None else round(sent.wire * MS)
         durations = {"server_queue_ns": sent.queue, "server_inference_ns": sent.inference}
+        durations |= {"server_preprocess_ns": sent.server_pre, "server_postprocess_ns": sent.server_post}
         for name, duration in durations.items():
             columns[name][row] = NOT_AVAILABLE if duration is None else round(duration * MS)
         columns["error"][row] = ERROR_KINDS.index(sent.error)

@@ -12,6 +12,7 @@ from follower.engines.folder import environment_of, installed_version
 from follower.serve.containers.images import DEFAULT_IMAGES, image_of
 from follower.serve.launch.protocol import Launcher, LaunchRequest
 from follower.serve.launchers import available, find_launcher
+from follower.serve.modelserver.pipelined import PIPELINE_FILE, PipelineOrder
 from follower.serve.modelserver.readiness import Progress
 from follower.serve.modelserver.server.options import RuntimeName, ServerOptions
 from follower.serve.modelserver.service import ModelServerService
@@ -28,6 +29,7 @@ _CONTAINER: Final = "docker"
 _SCRATCH: Final = "scratch"
 _PROTOCOL: Final = ("http",)
 _DEVICE: Final = ("cpu",)
+_SIDES: Final = ("client", "server")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,14 @@ class ModelServerPlatform:
         if installed is None:
             return None
         ways = available(self._ways())
-        return PlatformOffer(platform=self.name, version=installed, launch=ways, protocol=_PROTOCOL, device=_DEVICE)
+        return PlatformOffer(
+            platform=self.name,
+            version=installed,
+            launch=ways,
+            protocol=_PROTOCOL,
+            device=_DEVICE,
+            pipeline_sides=_SIDES,
+        )
 
     def _ways(self) -> Sequence[str]:
         """The launchers that can start it where they are available: there is an image of it, or not."""
@@ -69,6 +78,9 @@ class ModelServerPlatform:
         wanted.workdir.mkdir(parents=True, exist_ok=True)
         status_path = wanted.workdir / STATUS_FILE
         status_path.unlink(missing_ok=True)
+        if request.pipeline is not None:
+            order = PipelineOrder(pipeline=request.pipeline.spec, labels=request.pipeline.labels)
+            order.leave(wanted.workdir / PIPELINE_FILE)
         launched = launcher.start(wanted)
         progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
         return ModelServerService(request, launched, status_path, progress)
@@ -80,6 +92,10 @@ class ModelServerPlatform:
         problems = _not_announced(request, self._ways())
         if problems:
             raise NotAvailable(f"the {self.name} platform of this follower cannot serve this", problems=problems)
+        if request.pipeline is not None and request.service.launch == _CONTAINER:
+            raise NotAvailable(
+                f"the image of {self.name} holds no processors for a pipeline in the server"
+            )
 
     def _launch_request(self, request: ServeRequest, launcher: Launcher) -> LaunchRequest:
         workdir, contained = request.workdir.resolve(), launcher.name == _CONTAINER
@@ -111,6 +127,7 @@ class ModelServerPlatform:
             instances=service.instances,
             max_batch_size=service.batching.max_batch_size,
             max_delay_ms=service.batching.max_delay_ms,
+            pipeline=status.parent / PIPELINE_FILE if request.pipeline is not None else None,
         )
 
 

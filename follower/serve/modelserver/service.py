@@ -11,6 +11,7 @@ from follower.serve.launch.exits import explain
 from follower.serve.launch.log import tail
 from follower.serve.launch.protocol import Launched
 from follower.serve.modelserver import status
+from follower.serve.modelserver.pipelined import pipelined
 from follower.serve.modelserver.readiness import Progress, Step
 from follower.serve.openinference.client import OpenInferenceClient, RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
@@ -38,7 +39,12 @@ class ModelServerService:
         port = self._progress.port
         if port is None:
             raise AttemptFailed(Cause.SERVER_NOT_READY, "the service has not opened its port yet")
-        return Endpoint(host=self._launched.address, port=port, model_name=self._request.model_name)
+        return Endpoint(
+            host=self._launched.address,
+            port=port,
+            model_name=self._request.model_name,
+            pipeline_model=pipelined(self._request.model_name) if self._request.pipeline else None,
+        )
 
     @property
     def log_path(self) -> Path:

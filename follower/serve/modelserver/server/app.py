@@ -18,17 +18,31 @@ _MODEL = "/v2/models/{model}"
 _MODEL_VERSION = f"{_MODEL}/versions/{{version}}"
 
 
-def create_app(serving: Serving) -> FastAPI:
-    """The application. ``infer`` comes first in the table and is a plain ASGI route: see ``infer``."""
+def create_app(serving: Serving, *, pipelined: bool = False) -> FastAPI:
+    """The application. ``infer`` comes first in the table and is a plain ASGI route: see ``infer``.
+
+    ``pipelined``: the model is served with its pipeline, too.
+    """
     infer = InferEndpoint(serving)
     app = FastAPI(
         openapi_url=None,
-        routes=[Route(f"{path}/infer", infer, methods=["POST"]) for path in (_MODEL, _MODEL_VERSION)],
+        routes=[
+            *(_pipeline_routes(serving) if pipelined else ()),
+            *(Route(f"{path}/infer", infer, methods=["POST"]) for path in (_MODEL, _MODEL_VERSION)),
+        ],
         exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _internal_error},
     )
     _add_server_routes(app, serving)
     _add_model_routes(app, serving)
     return app
+
+
+def _pipeline_routes(serving: Serving) -> list[Route]:
+    """Before the plain ones, whose pattern its name would fit."""
+    from follower.serve.modelserver.pipelined import pipelined  # noqa: PLC0415 - the processors are slow to import
+    from follower.serve.modelserver.server.pipeline import PipelineEndpoint  # noqa: PLC0415 - the same
+
+    return [Route(f"/v2/models/{pipelined(serving.name)}/infer", PipelineEndpoint(serving), methods=["POST"])]
 
 
 def _add_server_routes(app: FastAPI, serving: Serving) -> None:

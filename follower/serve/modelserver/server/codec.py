@@ -47,8 +47,10 @@ class InferAnswer:
     json_length: int | None
 
 
-def decode(body: bytes, json_length: int | None) -> InferRequest:
+def decode(body: bytes, json_length: int | None, *, text: bool = True) -> InferRequest:
     """Reads a request. ``json_length`` is the header Inference-Header-Content-Length, None where it was not sent.
+
+    ``text``: binary BYTES are UTF-8 and become str; otherwise they stay bytes.
 
     Raises:
         Refused: it is not a request, with status 400.
@@ -57,7 +59,7 @@ def decode(body: bytes, json_length: int | None) -> InferRequest:
     if not 0 < end <= len(body):
         raise Refused(f"Inference-Header-Content-Length is {end}, but the body has {len(body)} bytes")
     document = _json_object(body[:end])
-    inputs = _inputs(document, memoryview(body)[end:])
+    inputs = _inputs(document, memoryview(body)[end:], text=text)
     binary = _flag(_parameters(document, "the request"), "binary_data_output", default=False)
     identifier = document.get("id")
     if identifier is not None and not isinstance(identifier, str):
@@ -79,7 +81,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON; send such values as binary data")
 
 
-def _inputs(document: Mapping[str, Any], binary: memoryview) -> dict[str, Tensor]:
+def _inputs(document: Mapping[str, Any], binary: memoryview, *, text: bool) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     offset = 0
     for entry in _objects(document, "inputs"):
@@ -92,7 +94,8 @@ def _inputs(document: Mapping[str, Any], binary: memoryview) -> dict[str, Tensor
             size = _size(size, place)
             if offset + size > len(binary):
                 raise Refused(f"{place} announces {size} bytes, but only {len(binary) - offset} are left of the body")
-        tensors[name] = _tensor(entry, place, None if size is None else binary[offset : offset + size])
+        data = None if size is None else binary[offset : offset + size]
+        tensors[name] = _tensor(entry, place, data, text=text)
         offset += size or 0
     if not tensors:
         raise Refused("inputs is missing or empty")
@@ -101,7 +104,7 @@ def _inputs(document: Mapping[str, Any], binary: memoryview) -> dict[str, Tensor
     return tensors
 
 
-def _tensor(entry: Mapping[str, Any], place: str, binary: memoryview | None) -> Tensor:
+def _tensor(entry: Mapping[str, Any], place: str, binary: memoryview | None, *, text: bool) -> Tensor:
     datatype = entry.get("datatype")
     if not isinstance(datatype, str) or datatype not in DTYPES:
         raise Refused(f"{place}: datatype must be one of {', '.join(DTYPES)}, but it is {datatype!r}")
@@ -112,7 +115,7 @@ def _tensor(entry: Mapping[str, Any], place: str, binary: memoryview | None) -> 
         return Tensor(datatype, from_json(entry["data"], datatype, shape, place))
     if "data" in entry:
         raise Refused(f"{place} has both data and parameters.binary_data_size")
-    return Tensor(datatype, from_bytes(binary, datatype, shape, place))
+    return Tensor(datatype, from_bytes(binary, datatype, shape, place, text=text))
 
 
 def _shape(entry: Mapping[str, Any], place: str) -> tuple[int, ...]:

@@ -71,14 +71,16 @@ def _of_kind(array: Array, data: list[Any], datatype: str, place: str) -> Array:
     return exact
 
 
-def from_bytes(data: memoryview, datatype: str, shape: Sequence[int], place: str) -> Array:
+def from_bytes(data: memoryview, datatype: str, shape: Sequence[int], place: str, *, text: bool = True) -> Array:
     """A tensor from its wire form; of the buffer's own memory where that is aligned for the datatype.
+
+    ``text``: BYTES are UTF-8 and become str; otherwise they stay bytes.
 
     Raises:
         Refused: the length does not fit the shape.
     """
     if datatype == BYTES:
-        return _strings(data, shape, place)
+        return _strings(data, shape, place, text=text)
     dtype = DTYPES[datatype]
     expected = dtype.itemsize * math.prod(shape)
     if len(data) != expected:
@@ -87,16 +89,17 @@ def from_bytes(data: memoryview, datatype: str, shape: Sequence[int], place: str
     return array if array.flags.aligned else array.copy()
 
 
-def _strings(data: memoryview, shape: Sequence[int], place: str) -> Array:
-    values = list(_split_strings(data, place))
-    if len(values) != math.prod(shape):
-        raise Refused(f"{place}: shape {list(shape)} has {math.prod(shape)} elements, but {len(values)} were sent")
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
+def _strings(data: memoryview, shape: Sequence[int], place: str, *, text: bool) -> Array:
+    parts = list(_split_strings(data, place))
+    if len(parts) != math.prod(shape):
+        raise Refused(f"{place}: shape {list(shape)} has {math.prod(shape)} elements, but {len(parts)} were sent")
+    array = np.empty(len(parts), dtype=object)
+    array[:] = [_text(part, offset, place) for offset, part in parts] if text else [bytes(part) for _, part in parts]
     return array.reshape(shape)
 
 
-def _split_strings(data: memoryview, place: str) -> Iterator[str]:
+def _split_strings(data: memoryview, place: str) -> Iterator[tuple[int, memoryview]]:
+    """Where each string's length stands, and the string."""
     offset = 0
     while offset < len(data):
         start = offset + BYTES_LENGTH_PREFIX
@@ -104,14 +107,18 @@ def _split_strings(data: memoryview, place: str) -> Iterator[str]:
         length = int.from_bytes(prefix, "little")
         if len(prefix) < BYTES_LENGTH_PREFIX or start + length > len(data):
             raise Refused(f"{place}: the string at byte {offset} is cut off")
-        try:
-            yield str(data[start : start + length], "utf-8")
-        except UnicodeDecodeError as error:
-            raise Refused(f"{place}: the string at byte {offset} is not UTF-8") from error
+        yield offset, data[start : start + length]
         offset = start + length
+
+
+def _text(part: memoryview, offset: int, place: str) -> str:
+    try:
+        return str(part, "utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(f"{place}: the string at byte {offset} is not UTF-8") from error
 
 
 def bytes_from_array(array: Array) -> bytes:
     """The wire form of a tensor of strings."""
-    encoded = [str(value).encode() for value in array.ravel()]
+    encoded = [value if isinstance(value, bytes) else str(value).encode() for value in array.ravel()]
     return b"".join(struct.pack("<I", len(value)) + value for value in encoded)

@@ -37,7 +37,7 @@ class InferEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            headers, body = await self._answer(scope, receive)
+            headers, body = await self.answer(scope, receive)
             status = HTTPStatus.OK
         except Refused as refused:
             headers, body, status = _refusal(refused)
@@ -48,17 +48,22 @@ class InferEndpoint:
         await send({"type": "http.response.start", "status": int(status), "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[list[Header], bytes]:
-        json_length = _json_length(scope["headers"])
-        body = await _read(receive)
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[list[Header], bytes]:
+        """Headers and body of a success.
+
+        Raises:
+            Refused: there is none.
+        """
+        json_length = json_length_of(scope["headers"])
+        body = await read_body(receive)
         received_ns = time.perf_counter_ns()
         model = self._serving.model(**scope["path_params"])
         request = decode(body, json_length)
         check_inputs(model.metadata, request.inputs, batched=model.batched)
         check_outputs(model.metadata, [wish.name for wish in request.outputs])
-        executed = await _execute(model, request)
+        executed = await execute(model, request)
         answer = encode(model.metadata.name, request.id, list(_chosen(model, request, executed)))
-        return _headers(answer, executed, time.perf_counter_ns() - received_ns), answer.body
+        return headers_of(answer, executed, time.perf_counter_ns() - received_ns), answer.body
 
 
 def _refusal(refused: Refused) -> tuple[list[Header], bytes, HTTPStatus]:
@@ -70,7 +75,12 @@ def error_body(refused: Refused) -> bytes:
     return json.dumps({"error": refused.message}).encode()
 
 
-def _json_length(headers: Iterable[Header]) -> int | None:
+def json_length_of(headers: Iterable[Header]) -> int | None:
+    """How long the JSON before the binary tensors is; None where nobody says.
+
+    Raises:
+        Refused: the body is too large, or encoded.
+    """
     length = None
     for name, value in headers:
         if name == JSON_LENGTH_HEADER:
@@ -90,7 +100,12 @@ def _number(name: bytes, value: bytes) -> int:
     return int(value)
 
 
-async def _read(receive: Receive) -> bytes:
+async def read_body(receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        Refused: it is too large, or the client went away.
+    """
     message = await receive()
     if not message.get("more_body", False):
         return _body(message)
@@ -112,7 +127,12 @@ def _body(message: Any) -> bytes:
     return body
 
 
-async def _execute(model: ServingModel, request: InferRequest) -> Executed:
+async def execute(model: ServingModel, request: InferRequest) -> Executed:
+    """Through the batcher.
+
+    Raises:
+        Refused: the model failed.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Outcome] = loop.create_future()
     inputs = {name: tensor.array for name, tensor in request.inputs.items()}
@@ -142,9 +162,10 @@ def _chosen(
     return [(*pairs[wish.name], wish.binary) for wish in request.outputs]
 
 
-def _headers(answer: InferAnswer, executed: Executed, total_ns: int) -> list[Header]:
+def headers_of(answer: InferAnswer, executed: Executed, total_ns: int, *, queue_ns: int | None = None) -> list[Header]:
+    """What the server tells of a request; ``queue_ns`` where it waited for more than the batch."""
     headers = [
-        (b"inferbench-queue-ns", b"%d" % executed.queue_ns),
+        (b"inferbench-queue-ns", b"%d" % (executed.queue_ns if queue_ns is None else queue_ns)),
         (b"inferbench-inference-ns", b"%d" % executed.inference_ns),
         (b"inferbench-total-ns", b"%d" % total_ns),
         (b"inferbench-batch-size", b"%d" % executed.batch_size),

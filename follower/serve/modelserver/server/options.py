@@ -23,6 +23,7 @@ class ServerOptions:
     instances: int = 1
     max_batch_size: int = 1
     max_delay_ms: float = 0.0
+    pipeline: Path | None = None  # a file that says what the server does before and after the model
 
     def to_argv(self) -> list[str]:
         return [
@@ -35,6 +36,7 @@ class ServerOptions:
             f"--instances={self.instances}",
             f"--max-batch-size={self.max_batch_size}",
             f"--max-delay-ms={self.max_delay_ms}",
+            *([] if self.pipeline is None else [f"--pipeline={self.pipeline}"]),
         ]
 
 
@@ -51,4 +53,5 @@ def parse(argv: Sequence[str]) -> ServerOptions:
     parser.add_argument("--instances", type=int, default=1, help="sessions that run side by side")
     parser.add_argument("--max-batch-size", type=int, default=1, help="most samples executed together")
     parser.add_argument("--max-delay-ms", type=float, default=0.0, help="longest wait for a batch to fill")
+    parser.add_argument("--pipeline", type=Path, default=None, help="file with the pipeline to do in the server")
     return ServerOptions(**vars(parser.parse_args(argv)))

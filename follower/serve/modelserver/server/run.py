@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 import uvloop
@@ -25,6 +25,9 @@ from follower.serve.modelserver.server.runtimes.protocol import LoadedModel
 from follower.serve.modelserver.server.runtimes.table import load
 from follower.serve.modelserver.server.serving import Serving, ServingModel
 from follower.serve.modelserver.status import StatusFile
+
+if TYPE_CHECKING:
+    from follower.serve.modelserver.server.pipeline import PipelineWorkers
 
 _log = logging.getLogger("server")  # not structlog, whose import would be a tenth of every cold start
 
@@ -71,7 +74,7 @@ class _Lifetime:
         self._serving = Serving(options.name, self._out_of_memory, options.runtime)
         self._socket = _bind(options.host)
         self._opened = asyncio.Event()
-        self._server = _Server(_config(self._serving), self._opened.set)
+        self._server = _Server(_config(self._serving, pipelined=options.pipeline is not None), self._opened.set)
         self._exit_code = _OK
         self._reason = ""
 
@@ -85,7 +88,7 @@ class _Lifetime:
             await self._server.serve(sockets=[self._socket])
             loading.cancel()
         if self._serving.loaded:
-            self._serving.loaded.batcher.close()
+            self._serving.loaded.close()
         _log.warning("%s", self._reason)  # the last line: see exit_codes
         return self._exit_code
 
@@ -93,15 +96,18 @@ class _Lifetime:
         await self._opened.wait()
         self._status.report("listening", port=self._socket.getsockname()[1])
         try:
-            self._serve(await asyncio.to_thread(load, self._options, cores=len(os.sched_getaffinity(0))))
+            model = await asyncio.to_thread(load, self._options, cores=len(os.sched_getaffinity(0)))
+            self._serve(model, await asyncio.to_thread(_pipeline, self._options))
         except LoadFailed as error:
             self._end(exit_codes.MODEL_LOAD_FAILED, str(error))
         except OutOfMemory as error:
             self._end(exit_codes.OUT_OF_MEMORY, str(error))
 
-    def _serve(self, model: LoadedModel) -> None:
+    def _serve(self, model: LoadedModel, pipeline: "PipelineWorkers | None") -> None:
         batcher = Batcher(model.runs, _policy(self._options), on_out_of_memory=self._out_of_memory)
-        self._serving.loaded = ServingModel(metadata=model.metadata, batched=model.batched, batcher=batcher)
+        self._serving.loaded = ServingModel(
+            metadata=model.metadata, batched=model.batched, batcher=batcher, pipeline=pipeline
+        )
         gc.collect()
         gc.freeze()  # what start-up made lives on; looking through it again would only pause requests
         self._status.report("model-loaded", facts={"engine": self._options.runtime, **asdict(model.facts)})
@@ -116,6 +122,14 @@ class _Lifetime:
         self._server.should_exit = True
 
 
+def _pipeline(options: ServerOptions) -> "PipelineWorkers | None":
+    if options.pipeline is None:
+        return None
+    from follower.serve.modelserver.server.pipeline import load_pipeline  # noqa: PLC0415 - slow to import
+
+    return load_pipeline(options.pipeline, options.instances)
+
+
 def _policy(options: ServerOptions) -> BatchPolicy:
     return BatchPolicy(max_batch_size=options.max_batch_size, max_delay_ns=round(options.max_delay_ms * _NS_PER_MS))
 
@@ -126,9 +140,9 @@ def _bind(host: str) -> socket.socket:
     return listener
 
 
-def _config(serving: Serving) -> uvicorn.Config:
+def _config(serving: Serving, *, pipelined: bool) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(serving),
+        create_app(serving, pipelined=pipelined),
         http="httptools",
         ws="none",
         lifespan="off",

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from follower.serve.modelserver.server.batcher import Batcher
 from follower.serve.modelserver.server.options import RuntimeName
 from follower.serve.modelserver.server.refusal import Refused
 from follower.serve.openinference.tensors import ModelMetadata
+
+if TYPE_CHECKING:  # the processors are slow to import, and seldom wanted
+    from follower.serve.modelserver.server.pipeline import PipelineWorkers
 
 VERSION: Final = "1"
 
@@ -20,6 +23,13 @@ class ServingModel:
     metadata: ModelMetadata
     batched: bool
     batcher: Batcher
+    pipeline: "PipelineWorkers | None" = None  # where the server does the pre- and post-processing
+
+    def close(self) -> None:
+        """Ends its threads, once what they have begun is done."""
+        if self.pipeline is not None:
+            self.pipeline.close()
+        self.batcher.close()
 
 
 class Serving:
@@ -28,7 +38,7 @@ class Serving:
     def __init__(
         self, name: str, on_out_of_memory: Callable[[str], None], runtime: RuntimeName = "onnxruntime"
     ) -> None:
-        self._name = name
+        self.name = name
         self.runtime: RuntimeName = runtime
         self.on_out_of_memory = on_out_of_memory  # ends the server; called from any thread
         self.loaded: ServingModel | None = None
@@ -39,8 +49,8 @@ class Serving:
         Raises:
             Refused: no such model or version, with status 404.
         """
-        if model != self._name:
-            raise Refused(f"unknown model {model!r}; this server has {self._name!r}", HTTPStatus.NOT_FOUND)
+        if model != self.name:
+            raise Refused(f"unknown model {model!r}; this server has {self.name!r}", HTTPStatus.NOT_FOUND)
         if version != VERSION:
             message = f"model {model!r} has no version {version!r}, only {VERSION!r}"
             raise Refused(message, HTTPStatus.NOT_FOUND)
@@ -52,6 +62,14 @@ class Serving:
             Refused: unknown (404), or not loaded yet (503).
         """
         self.knows(model, version)
+        return self.served()
+
+    def served(self) -> ServingModel:
+        """The one model, ready to take requests.
+
+        Raises:
+            Refused: not loaded yet (503).
+        """
         if self.loaded is None:
-            raise Refused(f"model {model!r} is still being loaded", HTTPStatus.SERVICE_UNAVAILABLE)
+            raise Refused(f"model {self.name!r} is still being loaded", HTTPStatus.SERVICE_UNAVAILABLE)
         return self.loaded

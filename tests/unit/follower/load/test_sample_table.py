@@ -91,7 +91,7 @@ import sys, time
 from follower.load.samples import SampleTable
 table = SampleTable(int(sys.argv[1]), 10)
 for row in range(10):
-    table.write(row, *[row] * 18)
+    table.write(row, *[row] * 20)
 print("written", flush=True)
 time.sleep(60)
 """

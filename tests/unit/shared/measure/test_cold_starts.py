@@ -27,6 +27,7 @@ def repeat(first_ms: float, *, steady_after: int | None = 2, cached: float | Non
 
 
 def reasons(*repeats: ColdStartRepeat, cache: Literal["warm", "cold"] = "warm", **more: Any) -> str:
+    """What the verdict says of these starts."""
     return "; ".join(analyze_cold_starts(repeats, cache, **more).verdict.reasons)
 
 

@@ -98,6 +98,24 @@ def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
         read_samples(tmp_path / "less.parquet")
 
 
+def test_a_file_from_before_the_servers_pipeline_is_read(tmp_path: Path) -> None:
+    """What its columns would hold was not observed; the rest, the manifest too, is as it was."""
+    manifest = pq.read_schema(_written(tmp_path / "now.parquet")).metadata
+    older = pa.schema([field for field in SCHEMA if not field.name.startswith(("server_pre", "server_post"))])
+    rows = {name: SAMPLES.columns[name] for name in older.names}
+    pq.write_table(pa.table(rows, schema=older.with_metadata(manifest)), tmp_path / "older.parquet")
+    found = read_samples(tmp_path / "older.parquet")
+    assert set(found.columns["server_preprocess_ns"].tolist()) == {-1}
+    assert set(found.columns["server_postprocess_ns"].tolist()) == {-1}
+    assert found.manifest == SAMPLES.manifest
+    assert all((found.columns[name] == column).all() for name, column in rows.items())
+
+
+def _written(path: Path) -> Path:
+    write_samples(SAMPLES.columns, SAMPLES.manifest, path)
+    return path
+
+
 def test_nullable_columns_are_refused(tmp_path: Path) -> None:
     """A missing value has a number of its own here; a null would become another one unseen."""
     schema = pa.schema([field.with_nullable(True) for field in SCHEMA])

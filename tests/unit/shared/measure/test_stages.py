@@ -1,5 +1,7 @@
 """The split of a request into stages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.samples import MS, Sent, answered, columns_of
@@ -22,6 +24,27 @@ def test_each_stage_is_what_its_stamps_say() -> None:
         "postprocess": 4,
         "unattributed": 1,
     }
+
+
+def test_where_the_server_runs_the_pipeline_its_own_times_are_the_stages() -> None:
+    """Of 10 ms away it explains 2 + 5 + 1.5 + 0.5; the client's 2 ms before and 4 ms after are in no stage."""
+    sent = replace(FULL, server_pre=1.5, server_post=0.5)
+    times = stage_times(columns_of(sent)).durations_ns
+    assert {stage: float(times[stage][0]) / MS for stage in STAGES} == {
+        "preprocess": 1.5,
+        "transmission": 1,
+        "queue": 2,
+        "inference": 5,
+        "postprocess": 0.5,
+        "unattributed": 7,
+    }
+    assert sum(int(times[stage][0]) for stage in STAGES) == 17 * MS
+
+
+def test_half_a_report_of_the_servers_pipeline_is_none() -> None:
+    """Then the client's own times stand, as in every other run."""
+    half = replace(FULL, server_pre=1.5)
+    assert stage_times(columns_of(half)).durations_ns["preprocess"][0] == 2 * MS
 
 
 def test_stages_sum_to_the_response_latency_of_every_request() -> None:

@@ -34,7 +34,10 @@ def test_a_follower_that_announces_everything_has_no_gap() -> None:
         ({"service": {"protocol": "grpc"}}, "service.protocol", "grpc"),
         ({"service": {"device": "cuda"}}, "service.device", "cuda"),
         ({"network": "lte"}, "network", "lte"),
-        ({"network": {"delay_ms": 5}}, "network", "custom"),
+        ({"network": {"delay_ms": 5}}, "network", "custom-coarse"),
+        ({"network": {"delay_ms": 4}}, "network", "custom"),
+        ({"network": {"delay_ms": 5, "loss_pct": 0.1}}, "network", "custom"),
+        ({"network": {"rate_mbit": 10_000}}, "network", "custom-fast"),
         ({"model": {"generate": {"family": "lstm"}}}, "model.generate.family", "lstm"),
         ({"requests": {"dataset": "photos"}}, "requests.dataset", "photos"),
         ({"requires": {"labels": {"zone": "a"}}}, "requires.labels.zone", "a"),
@@ -57,6 +60,18 @@ def test_what_is_not_announced_is_a_gap_at_its_path(changes: dict[str, Any], pat
     """One thing is missing, and it is named by its place in the job file."""
     (gap,) = gaps(run_spec(**changes), CPU_FOLLOWER)
     assert (gap.path, gap.needed) == (path, needed)
+
+
+def test_the_side_of_the_pipeline_is_a_property_of_the_offer() -> None:
+    """A platform that only runs models is not lent the processors of another one on the same follower."""
+    able = CPU_OFFER.model_copy(update={"platform": "openvino", "pipeline_sides": ("client", "server")})
+    have = announcing(platforms=(CPU_OFFER, able), pipeline_sides=("client", "server"))
+    spec = {
+        "requests": {"dataset": "text-lines"},
+        "pipeline": {"side": "server", "preprocess": [{"op": "decode_image"}]},
+    }
+    assert gaps(run_spec(**spec), have) == [Gap("pipeline.side", "server", ("client",))]
+    assert gaps(run_spec(**spec, service={"platform": "openvino"}), have) == []
 
 
 def test_a_pattern_that_is_not_announced_is_a_gap() -> None:
