@@ -5,6 +5,7 @@ import sys
 import traceback
 from typing import Final
 
+from benchmarks.canonical_parity import canonical_parity
 from benchmarks.claim_latency import claim_latency
 from benchmarks.closed_loop import closed_loop_300us, closed_loop_grpc, closed_loop_null
 from benchmarks.comparing import compare_power
@@ -14,6 +15,7 @@ from benchmarks.leader_start import explain_blocks, leader_start
 from benchmarks.leaderboard_query import leaderboard_query
 from benchmarks.live_replay import live_replay
 from benchmarks.log_normal_latency import log_normal_loopback, log_normal_virtual
+from benchmarks.network_links import network_links
 from benchmarks.open_loop import open_loop_ceiling, send_lateness
 from benchmarks.recording import record_cost, ten_million_summarised
 from benchmarks.run_overhead import run_overhead
@@ -30,12 +32,16 @@ from benchmarks.service_throughput import service_throughput
 from benchmarks.slo_search import slo_search
 from benchmarks.stall_and_overload import overload, stall
 from benchmarks.submit_latency import submit_latency
+from benchmarks.triton import triton_batching, triton_latency, triton_tracing
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "closed-loop": closed_loop_300us,
     "closed-loop-null": closed_loop_null,
     "closed-loop-grpc": closed_loop_grpc,
     "service": service_throughput,
+    "triton": triton_latency,
+    "triton-batching": triton_batching,
+    "triton-trace": triton_tracing,
     "lateness": send_lateness,
     "ceiling": open_loop_ceiling,
     "stall": stall,
@@ -44,6 +50,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "log-normal-loopback": log_normal_loopback,
     "compare": compare_power,
     "search": slo_search,
+    "links": network_links,
     "record": record_cost,
     "summary": ten_million_summarised,
     "leader-memory": idle_memory,
@@ -61,6 +68,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "aging": scheduling_aging,
     "flood": scheduling_flood,
     "decision": decision_time,
+    "canonical-parity": canonical_parity,
 }
 
 
