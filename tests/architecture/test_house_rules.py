@@ -19,6 +19,7 @@ DRIVERS: dict[str, tuple[str, ...]] = {
     "pymongo": ("leader/perfdb/", "model_repo/gridfs"),
     "gridfs": ("leader/perfdb/", "model_repo/gridfs"),
     "bson": ("leader/perfdb/", "model_repo/gridfs"),
+    "docker": ("follower/serve/containers/engine.py",),
     "celery": ("leader/broker/bell.py", "follower/agent/bell.py"),
 }
 

@@ -10,13 +10,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.assignments import assignment, run_spec
+from support.attempt_process import attempt_process
 from support.container_engine import contained
 from support.containers import await_file, contained_python, containers_in, labels_of, output
 from support.fake_leader import fake_leader
-from support.scripted_agent import agent_in_thread
+from support.scripted_agent import agent_in_thread, wait_until_gone
 from support.serving import alive, eventually
 
+from follower.agent.reap import carriers_of
+from follower.collect.cgroup import GroupCollector, server_collector
 from follower.serve.containers import network
+from follower.serve.containers.confinement import user_for
 from follower.serve.containers.images import MODEL_SERVER
 from follower.serve.containers.leftovers import FOLLOWER_LABEL, remove_below, remove_older
 from follower.serve.launch.container import DockerLauncher
@@ -204,6 +209,30 @@ def test_a_container_carries_what_it_belongs_to_until_it_is_stopped(tmp_path: Pa
     assert containers_in(tmp_path) == []
 
 
+def test_a_container_is_counted_by_its_own_control_group(tmp_path: Path) -> None:
+    """Half a second of work and fifty megabytes are found in it, to the percent."""
+    code = (
+        "import time\nblock = b'x' * 50_000_000\nopen('up', 'w').write('up')\n"
+        "while True:\n  try: open('go').close(); break\n  except OSError: time.sleep(0.01)\n"
+        "end = time.process_time() + 0.5\nwhile time.process_time() < end: pass\n"
+        "open('done', 'w').write('done')\ntime.sleep(60)"
+    )
+    with contained_python(tmp_path, code) as launched:
+        await_file(tmp_path / "work/up")
+        collector = server_collector(launched.pids())
+        assert isinstance(collector, GroupCollector)
+        collector.start()
+        (tmp_path / "work/go").touch()
+        await_file(tmp_path / "work/done")
+        collector.sample()
+    collector.stop()
+    first, last = collector.readings
+    assert 0.49 < (last.cpu_ns - first.cpu_ns) / 1e9 < 0.6
+    assert 50e6 < last.rss_bytes < 80e6
+    assert last.threads is not None
+    assert last.throttled_ns == 0
+
+
 def test_a_container_that_somebody_removed_counts_as_killed(tmp_path: Path) -> None:
     """And stopping it is no error."""
     with contained_python(tmp_path, SAY_UP + WAIT) as launched:
@@ -258,6 +287,46 @@ def test_an_agent_removes_what_its_killed_predecessor_left(tmp_path: Path) -> No
         leader.wait_for(lambda it: it.registrations)
         assert [labels[FOLLOWER_LABEL] for labels in containers_in(tmp_path)] == ["follower-2"]
         assert another.poll() is None
+
+
+def test_a_run_is_measured_in_a_container_from_end_to_end(tmp_path: Path) -> None:
+    """The record says what it was made of and how it was confined; counters are those of its group."""
+    spec = run_spec(service={"platform": "onnxruntime", "launch": "docker"})
+    with attempt_process(tmp_path, assignment(spec=spec)) as attempt:
+        record = attempt.succeed().record
+        assert containers_in(tmp_path) == []
+    launch = record.environment["in_force"]["service"]["launch"]
+    assert (launch["launcher"], launch["image"]) == ("docker", MODEL_SERVER)
+    assert launch["image_id"].startswith("sha256:")
+    assert launch["capabilities"] == []
+    assert launch["user"] == str(user_for(os.geteuid(), os.getegid()))
+    assert record.cold_start.first_inference_ms is not None
+    assert record.response_latency.n > 0
+    assert record.server is not None
+    assert record.server.rss_max_bytes is not None
+
+
+def test_a_killed_attempt_leaves_no_process_in_its_container(tmp_path: Path) -> None:
+    """As the agent ends a cancelled one; what is left of the container goes with the attempt's directory."""
+    long = {"pattern": "closed", "concurrency": 1, "warmup": "200ms", "duration": "60s"}
+    spec = run_spec(service={"platform": "onnxruntime", "launch": "docker"}, workload=long)
+    with attempt_process(tmp_path, assignment(spec=spec)) as attempt:
+        attempt.wait_for("ready")
+        (labels,) = containers_in(tmp_path)
+        assert (labels["inferbench.follower"], labels["inferbench.fence"]) == ("follower-1", "1")
+        pids = carriers_of(attempt.directory.server)
+        assert pids
+        attempt.process.kill()
+        wait_until_gone(pids)
+        assert remove_below(attempt.directory.root) == 1
+
+
+def test_an_image_that_is_missing_ends_the_attempt_with_its_name(tmp_path: Path) -> None:
+    """Not with a start that times out."""
+    spec = run_spec(service={"platform": "onnxruntime", "launch": "docker"})
+    with attempt_process(tmp_path, assignment(spec=spec), images={"onnxruntime": "nobody/nothing:1"}) as attempt:
+        failure = attempt.fail()
+    assert "'nobody/nothing:1' is not on this machine" in failure.detail
 
 
 def test_a_follower_without_an_engine_says_where_it_looked(tmp_path: Path) -> None:

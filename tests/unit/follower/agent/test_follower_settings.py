@@ -38,6 +38,18 @@ def test_labels_are_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert FollowerSettings.from_environment().labels == {"zone": "lab-2", "rack": "7"}
 
 
+def test_images_are_pairs_of_platform_and_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A digest holds no equals sign; a platform that nobody has is named."""
+    monkeypatch.setenv("INFERBENCH_IMAGES", "onnxruntime=lab/server@sha256:ab, triton=lab/triton:1")
+    assert FollowerSettings.from_environment().images == {
+        "onnxruntime": "lab/server@sha256:ab",
+        "triton": "lab/triton:1",
+    }
+    monkeypatch.setenv("INFERBENCH_IMAGES", "onnx=lab/server")
+    with pytest.raises(InvalidInput, match=r"INFERBENCH_IMAGES.*unknown platform 'onnx'; there are onnxruntime"):
+        FollowerSettings.from_environment()
+
+
 def test_all_problems_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the variable that holds them."""
     monkeypatch.setenv("INFERBENCH_LABELS", "zone")
