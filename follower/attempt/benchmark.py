@@ -129,7 +129,13 @@ def _load(
     service.check()
     outcome = _with_stages(outcome, service)
     circumstances = circumstances_of(
-        order, outcome, readings, calibrated, host_cores=len(cores), busy_before=prepared.preflight.busy_share
+        order,
+        outcome,
+        readings,
+        calibrated,
+        host_cores=len(cores),
+        busy_before=prepared.preflight.busy_share,
+        link=prepared.link.reading,
     )
     return Loaded(outcome, circumstances, in_force)
 

@@ -4,6 +4,7 @@ from follower.attempt.calibration import Calibrated
 from follower.attempt.measure import Readings
 from follower.attempt.order import AttemptOrder
 from follower.load.protocol import LoadOutcome, LoadRequest
+from shared.measure.link import LinkReading
 from shared.measure.manifest import Circumstances, HostLimits, Manifest
 
 
@@ -15,6 +16,7 @@ def circumstances_of(
     *,
     host_cores: int,
     busy_before: float | None,
+    link: LinkReading | None = None,
 ) -> Circumstances:
     """Everything beside the columns that the analysis reads."""
     spec = order.assignment.spec
@@ -40,6 +42,7 @@ def circumstances_of(
         counters=tuple(readings.counters),
         unavailable=unavailable,
         collector_cpu_ns=readings.cpu_ns,
+        link=link,
     )
 
 

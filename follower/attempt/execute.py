@@ -26,7 +26,7 @@ def execute(order: AttemptOrder, directory: AttemptDir, story: Story, clock: Clo
         from follower.attempt.cold_start import measure_cold_starts  # noqa: PLC0415 - seldom needed
 
         return measure_cold_starts(prepared, workload, story, clock, started_at)
-    with started_service(prepared, story) as service:
+    with prepared.link, started_service(prepared, story) as service:
         from follower.attempt.benchmark import benchmark  # noqa: PLC0415 - imported while the service starts
 
         return benchmark(prepared, service, story, clock, started_at)

@@ -10,6 +10,7 @@ from follower.serve.protocol import Endpoint, ModelMetadata
 from shared.errors import AttemptFailed, InvalidInput
 from shared.jobs.lifecycle import Cause
 from shared.jobs.workload import ClosedWorkload, ColdStartWorkload
+from shared.wire.identity import Slot
 from shared.workload.arrivals import make_plan
 from shared.workload.plan import Plan
 
@@ -22,7 +23,8 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
     """
     spec, slot = prepared.order.assignment.spec, prepared.order.slot
     requests = spec.requests
-    target = target_of(endpoint)
+    link = prepared.link
+    target = target_of(link.through(endpoint))
     encoded: tuple[bytes, ...] = ()
     raw: tuple[tuple[bytes, ...], ...] = ()
     if prepared.dataset is None:
@@ -32,7 +34,7 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
         raw = payloads([sample.data for sample in prepared.dataset.samples], requests.batch_size)
     pipelined = prepared.dataset is not None and spec.pipeline.in_server
     if pipelined:
-        target = target_of(replace(endpoint, model_name=_pipeline_model(endpoint)))
+        target = target_of(replace(link.through(endpoint), model_name=_pipeline_model(endpoint)))
         encoded, raw = raw_requests(target, raw), ()
     return LoadRequest(
         plan=_plan(prepared, len(encoded or raw)),
@@ -46,8 +48,8 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
         output_name=model.outputs[0].name,
         labels=prepared.model.card.labels,
         request_timeout_ns=spec.workload.request_timeout,
-        client_cores=slot.client_cores,
-        own_core=bool(slot.client_cores) and not set(slot.client_cores) & set(slot.server_cores),
+        client_cores=link.sender_cores(slot.client_cores),
+        own_core=_have_own_core(slot) and link.leaves_cores_alone,
         folder=prepared.directory.root,
         kernel_timestamps=spec.collect.kernel_timestamps,
     )
@@ -57,6 +59,10 @@ def _pipeline_model(endpoint: Endpoint) -> str:
     if endpoint.pipeline_model is None:
         raise AttemptFailed(Cause.PIPELINE_FAILED, f"the service of {endpoint.model_name} does no pipeline itself")
     return endpoint.pipeline_model
+
+
+def _have_own_core(slot: Slot) -> bool:
+    return bool(slot.client_cores) and not set(slot.client_cores) & set(slot.server_cores)
 
 
 def _plan(prepared: Prepared, payload_count: int) -> Plan:

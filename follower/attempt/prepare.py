@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,12 @@ from follower.inventory.preflight import (
     read_cpu_ticks,
     wait_until_long_enough,
 )
+from follower.link.run_link import RunLink
 from follower.serve.containers.images import image_of
 from follower.serve.protocol import ServeRequest, ServerPipeline
 from shared.errors import AttemptFailed, InvalidInput, NotFound
 from shared.jobs.lifecycle import Cause
+from shared.jobs.network import link_of
 from shared.jobs.spec import GeneratedModel
 from shared.wire.assignment import BlobPin
 
@@ -41,6 +43,7 @@ class Prepared:
     model: Model
     dataset: Dataset | None  # None: synthetic tensors
     trace_ns: npt.NDArray[np.int64] | None = None  # arrivals of the trace that is replayed, from 0
+    link: RunLink = field(default_factory=RunLink)
 
     @property
     def slot_cores(self) -> tuple[int, ...]:
@@ -110,6 +113,7 @@ def prepare(order: AttemptOrder, directory: AttemptDir, story: Story) -> Prepare
     cores = {*slot.server_cores, *slot.client_cores} or os.sched_getaffinity(0)
     before = read_cpu_ticks(cores, own_pids())
     story.tell("preparing", f"attempt {order.assignment.attempt} on slot {slot.name} of {order.follower}")
+    link = _link(order, directory, story)
     cache = BlobCache(order.cache_dir, order.max_cache_bytes, lambda sha256: _blob(order, sha256))
     model = _model(order, directory, cache, story)
     dataset = _dataset(order, directory, cache)
@@ -117,7 +121,22 @@ def prepare(order: AttemptOrder, directory: AttemptDir, story: Story) -> Prepare
     preflight = _preflight(order, before, cores)
     if preflight.reason is not None:
         story.tell("warning", preflight.reason)
-    return Prepared(order, directory, preflight, model, dataset, trace_ns)
+    return Prepared(order, directory, preflight, model, dataset, trace_ns, link)
+
+
+def _link(order: AttemptOrder, directory: AttemptDir, story: Story) -> RunLink:
+    """The network link, not yet open. One that nothing here can carry is refused before anything is fetched."""
+    spec = order.assignment.spec
+    link = RunLink(
+        asked=link_of(spec.network),
+        seed=spec.workload.seed,
+        client_cores=order.slot.client_cores,
+        folder=directory.root,
+        tell=story.tell,
+    )
+    if spec.service.url is None:
+        link.require("127.0.0.1")
+    return link
 
 
 def own_pids() -> tuple[int, ...]:

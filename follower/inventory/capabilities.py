@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from follower.attempt.prepare import SYNTHETIC
 from follower.generate.datasets.builtin import builtin
+from follower.link.drivers import networks
 from follower.pipeline.chain import ops
 from model_repo.canonical.families import families
 from shared.jobs.workload import COLD_START
@@ -12,11 +13,11 @@ from shared.workload.arrivals import PATTERNS
 
 
 def read_capabilities(offers: tuple[PlatformOffer, ...], labels: Mapping[str, str]) -> Capabilities:
-    """Everything that can be run here. The network is left as it is."""
+    """Everything that can be run here."""
     return Capabilities(
         platforms=offers,
         patterns=(*PATTERNS, COLD_START),
-        networks=("none",),
+        networks=networks(),
         pipeline_sides=tuple(sorted({side for offer in offers for side in offer.pipeline_sides})),
         ops=ops(),
         model_families=families(),

@@ -10,6 +10,7 @@ from shared.measure.fidelity import completing_s, load_fidelity
 from shared.measure.goodput import goodput_of
 from shared.measure.independence import lag1
 from shared.measure.latency import response_ns, service_ns, summarize, wire_ns
+from shared.measure.link import LinkReading
 from shared.measure.little import little_error
 from shared.measure.manifest import Circumstances
 from shared.measure.measured_run import MeasuredRun, measured_run
@@ -58,6 +59,7 @@ class Measurement:
     slo: tuple[SloCheck, ...]
     goodput: Goodput | None
     verdict: Verdict
+    link: LinkReading | None
     notes: tuple[str, ...]
 
 
@@ -99,6 +101,7 @@ def analyze(columns: Columns, plan: Plan, circumstances: Circumstances) -> Measu
         slo=_slo(run, response, load, goodput),
         goodput=goodput,
         verdict=judge(_evidence(run, load, client, host)),
+        link=circumstances.link,
         notes=tuple(_notes(run, stages)),
     )
 
@@ -128,6 +131,7 @@ def _evidence(run: MeasuredRun, load: LoadFidelity, client: Resources, host: Hos
         host=host,
         busy_before=facts.busy_before,
         limits=facts.limits,
+        link=facts.link,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from shared.jobs.slo import SloSpec
+from shared.measure.link import LinkReading
 from shared.measure.server_work import CounterReading
 
 
@@ -99,6 +100,7 @@ class Circumstances(Fact):
     counters: tuple[CounterReading, ...] = ()  # of the server itself, at the edges of the window
     unavailable: dict[str, str] = {}  # what could not be read -> why
     collector_cpu_ns: int | None = None  # spent by the collectors themselves inside the window
+    link: LinkReading | None = None  # None: the job asks for none
 
 
 class Manifest(Fact):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.measure.link import LinkReading
 from shared.measure.manifest import Calibration
 from shared.measure.server_work import ServerWork
 
@@ -263,6 +264,7 @@ class Record(Part):
     host: HostUse
     devices: tuple[DeviceUse, ...] = ()
     calibration: Calibration | None
+    link: LinkReading | None = None  # the emulated network link: asked and measured; None for `network: none`
     batch_size_mean: float | None  # as executed by the server: told by its answers, or else by its counters
     server_work: ServerWork | None = None  # what it counted inside the window; None where it counts nothing
     quality: Quality | None

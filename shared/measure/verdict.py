@@ -6,6 +6,7 @@ from typing import Final
 
 from shared.measure.backlog import Overload
 from shared.measure.interference import disturbance, interference
+from shared.measure.link import LinkReading, link_faults
 from shared.measure.manifest import Calibration, HostLimits
 from shared.measure.record import HostUse, LoadFidelity, Verdict, VerdictKind
 from shared.measure.stationarity import Stationarity
@@ -56,6 +57,7 @@ class Evidence:
     host: HostUse | None = None
     busy_before: float | None = None
     limits: HostLimits | None = None
+    link: LinkReading | None = None
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -90,6 +92,11 @@ def _bookkeeping(evidence: Evidence) -> Iterator[str]:
 def _interference(evidence: Evidence) -> Iterator[str]:
     if evidence.host is not None:
         yield from interference(evidence.host, evidence.limits)
+
+
+def _link_off(evidence: Evidence) -> Iterator[str]:
+    if evidence.link is not None:
+        yield from link_faults(evidence.link)
 
 
 def _sent_too_little(evidence: Evidence) -> Iterator[str]:
@@ -170,7 +177,7 @@ def _disturbed(evidence: Evidence) -> Iterator[str]:
 
 
 CHECKS: Final[Mapping[VerdictKind, tuple[Callable[[Evidence], Iterator[str]], ...]]] = {
-    "invalid": (_no_success, _bookkeeping, _interference),
+    "invalid": (_no_success, _bookkeeping, _link_off, _interference),
     "client-limited": (_sent_too_little, _client_busy, _near_ceiling, _late),
     "overloaded": (_overloaded,),
     "drifting": (_drifting,),

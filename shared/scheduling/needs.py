@@ -3,12 +3,9 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from shared.jobs.network import NetworkLink
+from shared.jobs.network import NetworkLink, custom_kind
 from shared.jobs.section import path_of
 from shared.jobs.spec import GeneratedModel, RunSpec
-
-CUSTOM_NETWORK = "custom"
-"""What a follower announces under networks if it can shape a link given by its numbers."""
 
 
 class Need(NamedTuple):
@@ -35,7 +32,7 @@ def _needs(spec: RunSpec, uploaded_datasets: Collection[str]) -> Iterator[Need]:
     if spec.requests.dataset not in uploaded_datasets:
         yield Need("requests.dataset", spec.requests.dataset)
     yield Need("workload.pattern", spec.workload.pattern)
-    yield Need("network", CUSTOM_NETWORK if isinstance(spec.network, NetworkLink) else spec.network)
+    yield Need("network", custom_kind(spec.network) if isinstance(spec.network, NetworkLink) else spec.network)
     for label, value in spec.requires.labels.items():
         yield Need(f"requires.labels.{label}", value)
 

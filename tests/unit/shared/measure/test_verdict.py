@@ -9,6 +9,7 @@ import pytest
 from support.records import is_clean
 
 from shared.measure.backlog import Overload
+from shared.measure.link import LinkReading
 from shared.measure.manifest import Calibration, HostLimits
 from shared.measure.record import HostUse, LoadFidelity
 from shared.measure.stationarity import Stationarity
@@ -30,6 +31,10 @@ RISING = trend_of(np.linspace(0.0, 1.0, 15) + np.array([0.0, 0.02, -0.02] * 5))
 LIMITS = HostLimits(mark_above=0.1, invalid_above=0.3)
 QUIET = HostUse(foreign_share=0.02, steal_share=0.0, throttled_share=None, collector_share=0.001)
 OVERLOAD = Overload(capacity_rps=50.0, reason="overloaded: 100 requests/s were due, 50 were completed")
+SLOW_LINK = LinkReading(
+    driver="tun", delay_ms=4.0, jitter_ms=0.0, rate_mbit=None, loss_pct=0.0, round_trip_ms=9.0,
+    round_trip_stddev_ms=0.1, round_trips=20,
+)  # fmt: skip
 GOOD = Evidence(
     load=LOAD, window_s=10.0, samples=1000, error_rate=0.0, lateness_share=0.01,
     stationarity=Stationarity(LEVEL, LEVEL, LEVEL), lag1=0.1, little_error=0.001, client_cpu_pct=20.0,
@@ -64,6 +69,7 @@ def test_good_evidence_is_stable_without_reasons() -> None:
         (replace(GOOD, samples=0), "invalid", "no request of the window succeeded"),
         (replace(GOOD, little_error=0.03), "invalid", "Little's law is off by 3.0%"),
         (replace(GOOD, faults=("bookkeeping: x",)), "invalid", "bookkeeping: x"),
+        (replace(GOOD, link=SLOW_LINK), "invalid", "the network link is off: its round trip took 9.00 ms"),
         (with_host(foreign_share=0.31), "invalid", "interference: others used 31.0% of the slot's cores"),
         (with_host(steal_share=0.11), "invalid", "interference: other virtual machines took 11.0%"),
         (with_host(throttled_share=0.06), "invalid", "interference: a CPU quota held the run back for 6.0%"),
