@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from model_repo.convert.lineage import Lineage
 from shared.errors import InvalidModel, Problem
 from shared.jobs.formats import ModelFormat
 from shared.jobs.pipeline import PostprocessOp, PreprocessOp
@@ -51,6 +52,7 @@ class ModelCard(BaseModel):
     activation_bytes_per_sample: int | None = Field(None, ge=0)
     preprocess: tuple[PreprocessOp, ...] = Field((), description="Hint: what a job's pipeline should do before it.")
     postprocess: tuple[PostprocessOp, ...] = Field((), description="Hint: what a job's pipeline should do after it.")
+    lineage: Lineage | None = Field(None, description="What it was converted from, and how well.")
 
 
 def complete_card(sent: Mapping[str, Any], found: Mapping[str, Any]) -> ModelCard:

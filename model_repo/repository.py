@@ -95,6 +95,8 @@ def _keeping_what_the_file_says(old: VersionedBlob, card: dict[str, Any]) -> dic
     if old.state != "ready":
         return card
     known = {field: old.facts[field] for field in READ_FROM_THE_FILE if field in old.facts}
+    if old.facts.get("lineage"):
+        known["lineage"] = old.facts["lineage"]  # what was done does not change afterwards
     contradicted = [field for field in known if field in card and new[field] != known[field]]
     if contradicted:
         raise InvalidModel(f"the card contradicts the model file in {', '.join(contradicted)}; leave that out")

@@ -41,7 +41,7 @@ def list_models(
 @app.command()
 def push(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model's file, or the folder of a SavedModel.")],
     name: Annotated[str, typer.Option(help="Name that job files use.")],
     card: OptionalCard = None,
     output: Output = Format.TABLE,
@@ -118,6 +118,32 @@ def import_packaged(
     with connected(context) as client:
         views = import_packaged_models(client, name)
     emit(Page[ModelView](items=tuple(views)), output, lambda: models_table(views, SystemClock().utc_now()))
+
+
+@app.command()
+def convert(
+    context: typer.Context,
+    name: ModelName,
+    *,
+    to: Annotated[str, typer.Option(help="optimized, fp16, int8, int8-calibrated; onnx for a TorchScript model.")],
+    version: Version = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Built-in dataset to compare and calibrate with, or synthetic; else what fits.")
+    ] = None,
+    new_name: Annotated[str | None, typer.Option("--as", help="Its name; NAME-TO where none is given.")] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Convert a model on this machine, compare the two, and upload the result with its lineage.
+
+    The model is opened by a process of its own, here and not at the leader.
+    """
+    from cli.converting import convert_model, lineage_lines
+
+    with connected(context) as client:
+        view = convert_model(client, _chosen(client, name, version), to=to, name=new_name, dataset=dataset)
+    _emit(view, output)
+    if output is Format.TABLE:
+        show(lineage_lines(view))
 
 
 def _chosen(client: "Client", name: str, version: int | None) -> "ModelView":

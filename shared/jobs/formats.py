@@ -23,7 +23,7 @@ SERVES: Final[Mapping[PlatformName, tuple[ModelFormat, ...]]] = {
 
 CONVERTS: Final[Mapping[ModelFormat, tuple[ModelFormat, ...]]] = {
     "onnx": (),
-    "torchscript": (),
+    "torchscript": ("onnx",),
     "savedmodel": (),
 }
 """Format -> the formats that a model of it can be converted to."""

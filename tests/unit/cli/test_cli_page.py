@@ -18,7 +18,7 @@ PROMISED = {
     "up", "demo", "doctor", "validate", "plan", "submit", "run", "list", "get", "watch", "logs", "cancel",
     "leaderboard", "followers", "schema", "version", "samples", "compare", "recompute", "rerun", "simulate", "replay",
     "explain", "cordon", "drain", "uncordon", "scheduling show", "scheduling set",
-    *(f"models {verb}" for verb in ("list", "push", "pull", "update", "rm", "import-packaged")),
+    *(f"models {verb}" for verb in ("list", "push", "pull", "update", "rm", "convert", "import-packaged")),
     *(f"datasets {verb}" for verb in ("list", "push")),
     *(f"tokens {verb}" for verb in ("add", "list", "revoke")),
     *(f"platforms {verb}" for verb in ("install", "list")),
