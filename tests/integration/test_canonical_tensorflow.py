@@ -7,18 +7,16 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from pydantic import TypeAdapter
-from support.asking import ask
 from support.engines import require_engine
-from support.serving import ready, serve_request
+from support.saved_models import run_with_tensorflow
 
 from follower.generate.models import MAKERS
-from follower.serve.platforms import PLATFORMS
 from model_repo.canonical.architecture import input_shape
 from model_repo.canonical.families import FAMILIES, generate
 from model_repo.savedmodel_tar import check_savedmodel, pack
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
-from shared.jobs.spec import CanonicalSpec, ServiceSpec
+from shared.jobs.spec import CanonicalSpec
 
 SMALL = {
     "fc": {"family": "fc", "layers": 3, "width": 32, "seed": 5},
@@ -28,7 +26,7 @@ SMALL = {
 }
 
 LARGEST_ERROR = 1e-4
-SPEC = ServiceSpec(platform="tfs-compat", protocol="grpc")
+CPU = "CPUExecutionProvider"
 
 
 def spec_of(family: str) -> CanonicalSpec:
@@ -42,24 +40,38 @@ def test_every_family_is_compared() -> None:
     assert SMALL.keys() == FAMILIES.keys()
 
 
-@pytest.mark.parametrize("family", sorted(SMALL))
-def test_scores_equal_those_of_the_onnx_file(family: str, tmp_path: Path) -> None:
-    """At a batch of three, served; layouts, gate orders and paddings differ between the two, the function does not."""
+_SCORES = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+for folder in sys.argv[1:]:
+    served = tf.saved_model.load(f"{folder}/model").signatures["serving_default"]
+    np.save(f"{folder}/found.npy", served(input=tf.constant(np.load(f"{folder}/x.npy")))["scores"].numpy())
+"""
+
+
+def test_scores_equal_those_of_the_onnx_file(tmp_path: Path) -> None:
+    """At a batch of three; layouts, gate orders and paddings differ between the two, the function does not."""
     require_engine("tensorflow")
-    spec = spec_of(family)
-    x = np.random.default_rng(2).standard_normal((3, *input_shape(spec))).astype(np.float32)
-    session = onnxruntime.InferenceSession(generate(spec).onnx_bytes, providers=["CPUExecutionProvider"])
-    (right,) = session.run(None, {"input": x})
-    model = MAKERS["savedmodel"](spec, tmp_path)
-    with ready(PLATFORMS["tfs-compat"], serve_request(model.path, tmp_path / "run", SPEC)) as service:
-        found = ask(service.endpoint, input=x)["scores"]
-    assert found.shape == right.shape == (3, 10)
-    assert float(np.abs(right).max()) > 0.01
-    np.testing.assert_allclose(found, right, rtol=0, atol=LARGEST_ERROR)
-    assert (model.card.format, model.card.opset) == ("savedmodel", None)
-    pack(model.path, tmp_path / "model.tar")
-    with (tmp_path / "model.tar").open("rb") as file:
-        assert check_savedmodel(file)
+    for family in SMALL:
+        (tmp_path / family).mkdir()
+        spec = spec_of(family)
+        model = MAKERS["savedmodel"](spec, tmp_path / family)
+        assert (model.card.format, model.card.opset) == ("savedmodel", None)
+        pack(model.path, tmp_path / family / "model.tar")
+        with (tmp_path / family / "model.tar").open("rb") as file:
+            assert check_savedmodel(file)
+        x = np.random.default_rng(2).standard_normal((3, *input_shape(spec))).astype(np.float32)
+        np.save(tmp_path / family / "x.npy", x)
+    run_with_tensorflow(_SCORES, *(str(tmp_path / family) for family in SMALL))
+    for family in SMALL:
+        x, found = (np.load(tmp_path / family / f"{name}.npy") for name in ("x", "found"))
+        session = onnxruntime.InferenceSession(generate(spec_of(family)).onnx_bytes, providers=[CPU])
+        (right,) = session.run(None, {"input": x})
+        assert found.shape == right.shape == (3, 10)
+        assert float(np.abs(right).max()) > 0.01
+        np.testing.assert_allclose(found, right, rtol=0, atol=LARGEST_ERROR)
 
 
 def test_without_the_engine_the_attempt_fails_and_says_what_to_install(

@@ -8,7 +8,7 @@ from support.asking import ask
 from support.engines import require_engine
 from support.model_server_program import VERSION, install_model_server
 from support.saved_models import affine, saved_model
-from support.serving import READY_NS, is_open, ready, serve_request, started
+from support.serving import READY_NS, is_open, serve_request, started
 
 from follower.serve.tensorflow.platform import TfServingPlatform
 from shared.errors import AttemptFailed
@@ -63,14 +63,3 @@ def test_a_model_that_does_not_load_ends_the_start(platform: TfServingPlatform, 
         with pytest.raises(AttemptFailed) as caught:
             service.wait_ready(READY_NS)
         assert caught.value.cause is Cause.MODEL_LOAD_FAILED
-
-
-def test_two_servers_run_side_by_side(platform: TfServingPlatform, tmp_path: Path) -> None:
-    """On ports of their own."""
-    spec = ServiceSpec(platform="tfserving")
-    model = affine(tmp_path)
-    with (
-        ready(platform, serve_request(model, tmp_path / "one", spec)) as one,
-        ready(platform, serve_request(model, tmp_path / "two", spec)) as two,
-    ):
-        assert one.endpoint.port != two.endpoint.port
