@@ -9,6 +9,7 @@ from benchmarks.canonical_parity import canonical_parity
 from benchmarks.claim_latency import claim_latency
 from benchmarks.closed_loop import closed_loop_300us, closed_loop_grpc, closed_loop_null
 from benchmarks.comparing import compare_power
+from benchmarks.container_launch import container_launch
 from benchmarks.figure import Benchmark, Figure, table
 from benchmarks.leader_footprint import idle_memory
 from benchmarks.leader_start import explain_blocks, leader_start
@@ -39,6 +40,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "closed-loop-null": closed_loop_null,
     "closed-loop-grpc": closed_loop_grpc,
     "service": service_throughput,
+    "container": container_launch,
     "triton": triton_latency,
     "triton-batching": triton_batching,
     "triton-trace": triton_tracing,
