@@ -62,6 +62,7 @@ class Prepared:
             workdir=self.directory.server,
             example_shapes=self._example_shapes(),
             pipeline=self._server_pipeline(),
+            request_stages=spec.collect.request_stages,
             labels=self._labels(),
             image=image_of(spec.service.platform, self.order.images),
         )

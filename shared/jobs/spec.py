@@ -166,6 +166,9 @@ class CollectSpec(Section):
     kernel_timestamps: bool = Field(
         False, description="Take the wire latency from the kernel's time stamps; HTTP only, where the kernel has them."
     )
+    request_stages: bool = Field(
+        True, description="Have a server that can (triton) write down the stages of every request, at a small cost."
+    )
 
 
 class RequiresSpec(Section):

@@ -99,6 +99,7 @@ DOES_NOT_MATTER: dict[str, Any] = {
     "slo.good_share": 0.9,
     "slo.request": {"response_ms": 5},
     "collect.kernel_timestamps": True,
+    "collect.request_stages": False,
     "requires.device": "cpu",
     "requires.labels": {"zone": "a"},
 }

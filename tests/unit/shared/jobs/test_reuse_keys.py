@@ -67,6 +67,7 @@ def service(**settings: Any) -> ServiceSpec:
         {"service": {"batching": {"max_batch_size": 4}}},
         {"service": {"ready_timeout": "5s"}},
         {"collect": {"kernel_timestamps": True}},
+        {"collect": {"request_stages": False}},
         {"slo": {"p99_ms": 5}},
     ],
     ids=str,
