@@ -10,6 +10,7 @@ from benchmarks.claim_latency import claim_latency
 from benchmarks.closed_loop import closed_loop_300us, closed_loop_grpc, closed_loop_null
 from benchmarks.comparing import compare_power
 from benchmarks.container_launch import container_launch
+from benchmarks.conversion import conversion
 from benchmarks.figure import Benchmark, Figure, table
 from benchmarks.leader_footprint import idle_memory
 from benchmarks.leader_start import explain_blocks, leader_start
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "closed-loop-null": closed_loop_null,
     "closed-loop-grpc": closed_loop_grpc,
     "service": service_throughput,
+    "conversion": conversion,
     "container": container_launch,
     "triton": triton_latency,
     "triton-batching": triton_batching,
