@@ -137,6 +137,20 @@ def test_what_the_model_cannot_take_is_refused_in_words(batched: Service, x: Any
         ask(rest_of(batched), x=x)
 
 
+def test_another_type_or_elements_that_do_not_fill_the_shape_are_refused(batched: Service) -> None:
+    """Nothing is cast or made up."""
+    with pytest.raises(RefusedToAnswer, match=r"grpc-status 3: .*is of type float32, the request sends int64"):
+        ask(batched.endpoint, x=np.zeros((1, 4), np.int64))
+    dialect, target = DIALECTS["tensorflow-grpc"], target_of(batched.endpoint)
+    x = InputTensor(name="x", datatype="FP32", array=np.ones((2, 4), np.float32))
+    request = dialect.encode(target, [x])
+    wrong_shape = request.replace(b"\x12\x02\x08\x02\x12\x02\x08\x04", b"\x12\x02\x08\x02\x12\x02\x08\x05")
+    assert wrong_shape != request
+    with codec_client(target) as client:
+        answer = client.ask(wrong_shape)
+    assert answer.explanation.startswith("grpc-status 3: input 'x' is no tensor")
+
+
 def test_an_unknown_input_model_or_path_is_refused(batched: Service) -> None:
     """With what there is."""
     with pytest.raises(RefusedToAnswer, match=r"takes inputs \['x'\], the request has \['q'\]"):

@@ -63,7 +63,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):  # typ
             predicted = self._serving.predict(
                 spec.name,
                 _version(spec),
-                lambda _model: {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()},
+                lambda _model: {name: _array(name, tensor) for name, tensor in request.inputs.items()},
             )
             wanted = list(request.output_filter) or list(predicted.outputs)
             if missing := set(wanted) - predicted.outputs.keys():
@@ -114,6 +114,13 @@ def _refusing(context: Any) -> Iterator[Callable[[], None]]:
         yield context.abort
     except Refused as refused:
         context.abort(grpc.StatusCode[refused.code], refused.message)
+
+
+def _array(name: str, tensor: Any) -> Any:
+    try:
+        return tf.make_ndarray(tensor)
+    except (ValueError, TypeError) as error:
+        raise Refused("INVALID_ARGUMENT", f"input {name!r} is no tensor: {error}") from error
 
 
 def _version(spec: Any) -> int | None:

@@ -79,6 +79,10 @@ class ServedModel:
                 f"signature {SIGNATURE!r} takes inputs {sorted(self._inputs)}, the request has {sorted(inputs)}",
             )
         for name, spec in self._inputs.items():
+            found = tf.as_dtype(inputs[name].dtype)
+            if found != spec.dtype:
+                message = f"input {name!r} is of type {spec.dtype.name}, the request sends {found.name}"
+                raise Refused("INVALID_ARGUMENT", message)
             if not spec.shape.is_compatible_with(inputs[name].shape):
                 message = f"input {name!r} has shape {spec.shape}, the request sends {list(inputs[name].shape)}"
                 raise Refused("INVALID_ARGUMENT", message)
