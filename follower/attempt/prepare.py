@@ -64,6 +64,7 @@ class Prepared:
             pipeline=self._server_pipeline(),
             request_stages=spec.collect.request_stages,
             labels=self._labels(),
+            allowed_endpoints=self.order.endpoint_hosts,
             image=image_of(spec.service.platform, self.order.images),
         )
 
@@ -97,10 +98,10 @@ class Prepared:
         inputs = self.model.card.inputs
         if self.dataset is None or not spec.pipeline.preprocess or len(inputs) != 1:
             return {}
-        from follower.pipeline.chain import build_preprocess  # noqa: PLC0415 - Pillow is slow to import
+        from follower.pipeline.chain import batch_of, build_preprocess  # noqa: PLC0415 - Pillow is slow to import
 
         sample = build_preprocess(spec.pipeline)(self.dataset.samples[0].data)
-        return {inputs[0].name: (1, *sample.shape)}
+        return {inputs[0].name: batch_of(spec.pipeline, [sample]).shape}
 
 
 def prepare(order: AttemptOrder, directory: AttemptDir, story: Story) -> Prepared:

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from follower.load.codec import Codec
 from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor, MalformedAnswer
 from follower.load.predict_json import UNNAMED
 from follower.load.protocol import LoadRequest
-from follower.pipeline.chain import build_postprocess, build_preprocess
+from follower.pipeline.chain import batch_of, build_postprocess, build_preprocess, outputs_of
 from follower.pipeline.protocol import PipelineFailed
 
 
@@ -25,6 +23,7 @@ class PipelineWork:
         self._dialect = DIALECTS[request.target.dialect]
         self._input = (request.input_name, request.input_datatype)
         self._output_name = request.output_name
+        self._pipeline = request.pipeline
         self._preprocess = build_preprocess(request.pipeline)
         self._postprocess = build_postprocess(request.pipeline, request.labels)
         self._answers: list[object] = [None] * len(request.raw)
@@ -37,7 +36,7 @@ class PipelineWork:
         samples = [self._preprocess(sample) for sample in self._raw[payload]]
         name, datatype = self._input
         try:
-            batch = np.stack(samples)
+            batch = batch_of(self._pipeline, samples)
             return self._dialect.encode(self._target, [InputTensor(name=name, datatype=datatype, array=batch)])
         except (TypeError, ValueError) as error:
             raise PipelineFailed(
@@ -49,9 +48,10 @@ class PipelineWork:
         output = outputs.get(self._output_name, outputs.get(UNNAMED))
         if output is None:
             raise MalformedAnswer(f"no output {self._output_name!r}; the answer has {sorted(outputs)}")
-        sent = len(self._raw[payload])
-        if output.shape[:1] != (sent,):
-            raise MalformedAnswer(f"{sent} samples were sent, an output of shape {output.shape} came back")
-        answers = tuple(self._postprocess(sample) for sample in output)
+        try:
+            rows = outputs_of(self._pipeline, output, len(self._raw[payload]))
+        except ValueError as error:
+            raise MalformedAnswer(str(error)) from error
+        answers = tuple(self._postprocess(row) for row in rows)
         if self._answers[payload] is None:
             self._answers[payload] = answers

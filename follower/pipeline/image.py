@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from follower.pipeline.protocol import Array, PipelineFailed
 from follower.pipeline.raster import Raster
-from shared.jobs.pipeline import ChannelsFirst, DecodeImage, Normalize, Resize
+from shared.jobs.pipeline import ChannelsFirst, DecodeFrames, DecodeImage, Normalize, Resize
 
 MAX_FILE_BYTES: Final = 64 << 20
 MAX_PIXELS: Final = 50_000_000  # 150 MB once decoded; a full-frame camera's picture
@@ -34,6 +34,20 @@ def decode_image(op: DecodeImage) -> Callable[[bytes], Raster]:
     def run(data: bytes) -> Raster:
         pixels = _decode(data, mode)
         return Raster.of(np.atleast_3d(pixels)[:, :, ::step])
+
+    return run
+
+
+def decode_frames(op: DecodeFrames) -> Callable[[bytes], list[Raster]]:
+    """Animated WebP, GIF or PNG bytes -> ``count`` frames of uint8 HWC, first and last among them.
+
+    Frames are taken by number, not by the time for which each is shown.
+    """
+    mode = _MODES[op.channels]
+    step = -1 if op.channels == "bgr" else 1
+
+    def run(data: bytes) -> list[Raster]:
+        return [Raster.of(np.atleast_3d(pixels)[:, :, ::step]) for pixels in _decode_frames(data, mode, op.count)]
 
     return run
 
@@ -87,6 +101,33 @@ def _decode(data: bytes, mode: str) -> Array:
             return np.asarray(image.convert(mode))
     except _BROKEN as error:
         raise PipelineFailed(f"not a complete JPEG or PNG image: {type(error).__name__}: {error}") from error
+
+
+def _decode_frames(data: bytes, mode: str, count: int) -> list[Array]:
+    if len(data) > MAX_FILE_BYTES:
+        raise PipelineFailed(f"a video file of {len(data)} bytes; at most {MAX_FILE_BYTES} are decoded")
+    try:
+        with Image.open(BytesIO(data), formats=("WEBP", "GIF", "PNG")) as video:
+            found = int(getattr(video, "n_frames", 1))
+            if count > found:
+                raise PipelineFailed(f"a video of {found} frames; decode_frames takes {count}")
+            if video.width * video.height * found > MAX_PIXELS:
+                raise PipelineFailed(f"a video of {found} frames of {video.width} x {video.height}: too many pixels")
+            return [_frame(video, number, mode) for number in frame_numbers(found, count)]
+    except _BROKEN as error:
+        raise PipelineFailed(f"not a complete animated image: {type(error).__name__}: {error}") from error
+
+
+def _frame(video: Image.Image, number: int, mode: str) -> Array:
+    video.seek(number)
+    return np.asarray(video.convert(mode))
+
+
+def frame_numbers(found: int, count: int) -> list[int]:
+    """``count`` of ``found`` frames, ascending and evenly spread; a single one is the middle one."""
+    if count == 1:
+        return [(found - 1) // 2]
+    return [position * (found - 1) // (count - 1) for position in range(count)]
 
 
 def _resample(pixels: Array, width: int, height: int) -> Array:

@@ -38,6 +38,21 @@ class DecodeImage(Op):
     channels: Literal["rgb", "bgr", "gray"] = Field("rgb", description="Order of the colour channels.")
 
 
+class DecodeFrames(Op):
+    """Bytes of an animated WebP, GIF or PNG -> ``count`` frames of uint8 HWC, spread evenly over all of them.
+
+    Every op after it runs on each frame, the model gets the frames as rows of its batch, and before the first op of
+    post-processing their outputs are averaged.
+    """
+
+    takes: ClassVar[tuple[Form, ...]] = ("bytes",)
+    gives: ClassVar[Form | None] = "pixels"
+
+    op: Literal["decode_frames"]
+    count: int = Field(8, ge=1, le=256, description="How many frames of each sample.")
+    channels: Literal["rgb", "bgr", "gray"] = Field("rgb", description="Order of the colour channels.")
+
+
 class Resize(Op):
     """HWC -> HWC of ``size``, bilinear; ``keep_aspect`` fits the height and pads the right edge with zeros."""
 
@@ -112,7 +127,7 @@ class CtcDecode(Op):
     op: Literal["ctc_decode"]
 
 
-PreprocessOp = Annotated[DecodeImage | Resize | Normalize | ChannelsFirst, Field(discriminator="op")]
+PreprocessOp = Annotated[DecodeImage | DecodeFrames | Resize | Normalize | ChannelsFirst, Field(discriminator="op")]
 PostprocessOp = Annotated[Softmax | TopK | CtcDecode, Field(discriminator="op")]
 
 
@@ -126,6 +141,11 @@ class PipelineSpec(Section):
     postprocess: tuple[PostprocessOp, ...] = Field(
         (), strict=False, max_length=32, description="Ops between the response and the answer, in order."
     )
+
+    @property
+    def frames(self) -> int | None:
+        """Rows of the model's batch that one sample becomes; None where it is one, without an axis for frames."""
+        return next((op.count for op in self.preprocess if isinstance(op, DecodeFrames)), None)
 
     @property
     def in_server(self) -> bool:

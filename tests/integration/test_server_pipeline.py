@@ -39,22 +39,31 @@ CLASSIFYING: dict[str, Any] = {
 }
 
 
-def read_text_lines(root: Path, side: str) -> Record:
-    """PP-OCR on the built-in lines of text."""
+WATCHING: dict[str, Any] = {
+    "preprocess": [
+        {"op": "decode_frames", "count": 4, "channels": "bgr"},
+        {"op": "resize", "size": [48, 192], "keep_aspect": True},
+        {"op": "normalize", "mean": [0.5], "std": [0.5]},
+        {"op": "channels_first"},
+    ],
+    "postprocess": [{"op": "top_k"}],
+}
+
+
+def measured(root: Path, name: str, dataset: str, pipeline: dict[str, Any]) -> Record:
+    """A packaged model on a built-in dataset."""
     root.mkdir()
-    path, card = load("ppocr-rec")
+    path, card = load(name)
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     (root / "token").write_text(TOKEN)
     with fake_leader() as leader:
         leader.blobs[digest] = content
-        pin = ModelPin(
-            name="ppocr-rec", version=1, sha256=digest, size_bytes=len(content), card=card.model_dump(mode="json")
-        )
+        pin = ModelPin(name=name, version=1, sha256=digest, size_bytes=len(content), card=card.model_dump(mode="json"))
         spec = run_spec(
-            model={"name": "ppocr-rec"},
-            requests={"dataset": "text-lines"},
-            pipeline={"side": side, **READING},
+            model={"name": name},
+            requests={"dataset": dataset},
+            pipeline=pipeline,
             workload={"pattern": "closed", "concurrency": 1, "warmup": "200ms", "duration": "2s"},
         )
         with attempt_process(root, assignment(spec=spec, model=pin), leader_url=leader.url) as attempt:
@@ -66,7 +75,9 @@ def read_text_lines(root: Path, side: str) -> Record:
 
 def test_the_server_reads_what_the_client_reads(tmp_path: Path) -> None:
     """The same ops on either side give the same answers; the stages say whose work it was."""
-    client, server = (read_text_lines(tmp_path / side, side) for side in ("client", "server"))
+    client, server = (
+        measured(tmp_path / side, "ppocr-rec", "text-lines", {"side": side, **READING}) for side in ("client", "server")
+    )
     assert client.quality is not None
     assert server.quality is not None
     assert server.quality.n == 32
@@ -78,6 +89,18 @@ def test_the_server_reads_what_the_client_reads(tmp_path: Path) -> None:
         assert stages["postprocess"] > 0
         assert abs(stages["unattributed"]) < 0.1 * sum(stages.values())
     assert server.errors == {}
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_a_video_is_watched_frame_by_frame(tmp_path: Path, side: str) -> None:
+    """Four frames of each clip in one batch, one answer for each clip, on either side, and nearly all of them right."""
+    record = measured(tmp_path / side, "ppocr-cls", "text-clips", {"side": side, **WATCHING})
+    assert record.quality is not None
+    assert record.quality.n == 16
+    assert record.quality.value is not None
+    assert record.quality.value >= 0.9
+    assert record.batch_size_mean == 4
+    assert record.errors == {}
 
 
 @pytest.mark.parametrize("postprocess", [CLASSIFYING["postprocess"], [{"op": "softmax"}], []])

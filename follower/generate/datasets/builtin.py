@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 from follower.generate.datasets.dataset import Dataset
+from follower.generate.datasets.text_clips import text_clips
 from follower.generate.datasets.text_lines import text_directions, text_lines
 from shared.errors import NotFound
 
@@ -22,6 +23,9 @@ BUILTIN: Final[Mapping[str, Builtin]] = {
     "text-lines": Builtin("32 rendered pictures of text lines; the label is the text", text_lines),
     "text-directions": Builtin(
         'The same pictures, half of them upside down; the label is "0" or "180"', text_directions
+    ),
+    "text-clips": Builtin(
+        'Clips of 12 frames of those pictures in a moving hand, half upside down; the label is "0" or "180"', text_clips
     ),
 }
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.types import Receive, Scope
 
-from follower.pipeline.chain import build_postprocess, build_preprocess
+from follower.pipeline.chain import batch_of, build_postprocess, build_preprocess, outputs_of
 from follower.pipeline.protocol import Answer, PipelineFailed
 from follower.serve.modelserver.pipelined import RAW_INPUT, PipelineOrder, tensors_of
 from follower.serve.modelserver.server.codec import InferRequest, Tensor, decode, encode
@@ -50,6 +50,7 @@ class PipelineWorkers:
 
     def __init__(self, order: PipelineOrder, instances: int) -> None:
         """Raises LoadFailed where the ops cannot be built."""
+        self._pipeline = order.pipeline
         try:
             self._preprocess = build_preprocess(order.pipeline)
             self._postprocess = build_postprocess(order.pipeline, order.labels)
@@ -65,22 +66,28 @@ class PipelineWorkers:
         """
         return await self._timed(lambda: self._batch(samples, wanted))
 
-    async def conclude(self, output: Array) -> Timed[Sequence[Answer | None]]:
-        """What each row of the output means.
+    async def conclude(self, output: Array, samples: int) -> Timed[Sequence[Answer | None]]:
+        """What the output means for each sample.
 
         Raises:
             Refused: one cannot be processed, with status 422.
         """
-        return await self._timed(lambda: [self._postprocess(row) for row in output])
+        return await self._timed(lambda: [self._postprocess(row) for row in self._rows(output, samples)])
 
     def close(self) -> None:
         """Waits for what is being processed."""
         self._threads.shutdown(cancel_futures=True)
 
+    def _rows(self, output: Array, samples: int) -> Array:
+        try:
+            return outputs_of(self._pipeline, output, samples)
+        except ValueError as error:
+            raise PipelineFailed(str(error)) from error
+
     def _batch(self, samples: Sequence[bytes], wanted: TensorInfo) -> Array:
         arrays = [self._preprocess(sample) for sample in samples]
         try:
-            return np.ascontiguousarray(np.stack(arrays), dtype=DTYPES[wanted.datatype])
+            return np.ascontiguousarray(batch_of(self._pipeline, arrays), dtype=DTYPES[wanted.datatype])
         except (KeyError, TypeError, ValueError) as error:
             raise PipelineFailed(f"the samples do not make one {wanted.datatype} tensor: {error}") from error
 
@@ -121,11 +128,12 @@ class PipelineEndpoint(InferEndpoint):
             raise Refused("this server does no pipeline", HTTPStatus.NOT_FOUND)
         request = decode(body, json_length, text=False)
         wanted = _only_input(model)
-        before = await model.pipeline.prepare(_samples(request), wanted)
+        samples = _samples(request)
+        before = await model.pipeline.prepare(samples, wanted)
         tensors = InferRequest(request.id, {wanted.name: Tensor(wanted.datatype, before.value)}, (), True)
         check_inputs(model.metadata, tensors.inputs, batched=model.batched)
         executed = await execute(model, tensors)
-        after = await model.pipeline.conclude(executed.outputs[0])
+        after = await model.pipeline.conclude(executed.outputs[0], len(samples))
         outputs = _described(model, after.value, executed.outputs[0])
         answer = encode(f"{model.metadata.name}.pipeline", request.id, outputs)
         waited_ns = executed.queue_ns + before.waited_ns + after.waited_ns

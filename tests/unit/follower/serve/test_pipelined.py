@@ -58,7 +58,7 @@ def test_the_order_reaches_the_server_through_a_file(tmp_path: Path) -> None:
     options = ServerOptions(model=path, name="m", status=path, pipeline=path)
     assert parse(options.to_argv()) == options
     workers = load_pipeline(path, 1)
-    done = asyncio.run(workers.conclude(np.array([[0.0, 9.0], [9.0, 0.0]], np.float32)))
+    done = asyncio.run(workers.conclude(np.array([[0.0, 9.0], [9.0, 0.0]], np.float32), 2))
     workers.close()
     assert [answer.label for answer in done.value if answer] == ["yes", "no"]
     assert done.took_ns > 0
