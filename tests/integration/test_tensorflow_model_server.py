@@ -63,3 +63,33 @@ def test_a_model_that_does_not_load_ends_the_start(platform: TfServingPlatform, 
         with pytest.raises(AttemptFailed) as caught:
             service.wait_ready(READY_NS)
         assert caught.value.cause is Cause.MODEL_LOAD_FAILED
+
+
+def program(folder: Path, body: str) -> TfServingPlatform:
+    """A server that tells its version, and otherwise does this."""
+    folder.mkdir()
+    path = folder / "tensorflow_model_server"
+    path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo TensorFlow ModelServer: 1; exit; fi\n{body}\n')
+    path.chmod(0o755)
+    return TfServingPlatform(path=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            "Failed to start server. Error: Unknown: 1 servable(s) did not become available: {m}",
+            Cause.MODEL_LOAD_FAILED,
+        ),
+        ("Failed to bind to address", Cause.SERVER_DIED),
+    ],
+)
+def test_the_end_of_the_real_program_is_told_by_its_last_words(tmp_path: Path, said: str, cause: Cause) -> None:
+    """It exits alike for a broken model and for a port in use."""
+    platform = program(tmp_path / "bin", f"echo '{said}' >&2; exit 1")
+    (tmp_path / "model").mkdir()
+    with started(platform, serve_request(tmp_path / "model", tmp_path / "run", ServiceSpec(platform="tfserving"))) as s:
+        with pytest.raises(AttemptFailed) as caught:
+            s.wait_ready(READY_NS)
+        assert caught.value.cause is cause
+        assert said in caught.value.log_tail
