@@ -1,12 +1,17 @@
 """What lies in the work directory before the server starts: the model repository and the back end's folder."""
 
+import os
+import secrets
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 SHM: Final = Path("/dev/shm")  # noqa: S108 - the Python back end's shared memory is made there
+SHM_PREFIX: Final = "inferbench-triton-"
 SERVER: Final = Path("pytriton", "tritonserver")
 ENGINE_FILE: Final = "engine.json"  # the model program writes it: what really executes
 COUNTER_SUFFIX: Final = ".samples"  # one file for each instance of the model, 8 bytes little-endian
@@ -76,6 +81,19 @@ def samples_executed(layout: Layout) -> int:
     """By all instances of the model since they were loaded, as the model program counts them."""
     files = layout.engine.parent.glob(f"*{COUNTER_SUFFIX}")
     return sum(int.from_bytes(path.read_bytes(), "little") for path in files)
+
+
+def new_shm_prefix() -> str:
+    """Unique, and with this process's number, so that a later one knows whose it was."""
+    return f"{SHM_PREFIX}{os.getpid()}-{secrets.token_hex(8)}-"
+
+
+def remove_stale_shared_memory(shm: Path = SHM) -> None:
+    """What followers left that were killed with their servers."""
+    for path in shm.glob(f"{SHM_PREFIX}*"):
+        owner = path.name.removeprefix(SHM_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            path.unlink(missing_ok=True)
 
 
 def remove_shared_memory(layout: Layout, shm: Path = SHM) -> None:

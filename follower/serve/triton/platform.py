@@ -11,7 +11,7 @@ from follower.serve.launchers import find_launcher
 from follower.serve.protocol import ServeRequest
 from follower.serve.triton.command import Ports, launch_request
 from follower.serve.triton.config import model_config
-from follower.serve.triton.layout import Layout, lay_out, stub_of
+from follower.serve.triton.layout import Layout, lay_out, new_shm_prefix, remove_stale_shared_memory, stub_of
 from follower.serve.triton.ports import free_ports
 from follower.serve.triton.server import Server
 from follower.serve.triton.service import TritonService
@@ -53,8 +53,9 @@ class TritonPlatform:
         layout = Layout(
             workdir=request.workdir.resolve(),
             model_name=request.model_name,
-            shm_prefix=f"inferbench-triton-{secrets.token_hex(8)}-",
+            shm_prefix=new_shm_prefix(),
         )
+        remove_stale_shared_memory()
         lay_out(layout, engine, _config(request))
         return TritonService(request, layout, partial(_launch, request, layout, engine), started_ns)
 
@@ -70,6 +71,8 @@ class TritonPlatform:
             for key, values in announced.items()
             if getattr(wanted, key) not in values
         ]
+        if request.pipeline is not None:
+            problems.append(Problem(message="not available", path="pipeline.side", found="server", allowed="client"))
         if problems:
             raise NotAvailable("the triton platform of this follower cannot serve this", problems=problems)
 

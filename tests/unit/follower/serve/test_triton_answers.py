@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ from follower.load.encode import MalformedAnswer
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 from follower.serve.triton.failures import load_failure
 from follower.serve.triton.first_inference import check_outputs
-from follower.serve.triton.layout import Layout, remove_shared_memory
+from follower.serve.triton.layout import (
+    SHM_PREFIX,
+    Layout,
+    new_shm_prefix,
+    remove_shared_memory,
+    remove_stale_shared_memory,
+)
 from follower.serve.triton.ports import HOST, free_ports, taken_address
 from follower.serve.triton.statistics import statistics_of
 from follower.serve.triton.trace import request_stages
@@ -123,6 +130,17 @@ def test_only_our_own_shared_memory_is_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_shared_memory(Layout(workdir=tmp_path, model_name="m", shm_prefix="ours-"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_shared_memory_of_processes_that_are_gone_is_removed(tmp_path: Path) -> None:
+    """A follower that was killed could not do it; one that lives still needs its own."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    ours = f"{new_shm_prefix()}region"
+    for name in (f"{SHM_PREFIX}{gone.pid}-0a1b-region", ours, "theirs"):
+        (tmp_path / name).touch()
+    remove_stale_shared_memory(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {ours, "theirs"}
 
 
 MODEL = ModelMetadata(name="m", inputs=(), outputs=(TensorInfo(name="y", datatype="FP32", shape=(-1, 4)),))
