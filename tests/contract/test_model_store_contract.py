@@ -344,6 +344,27 @@ async def test_a_card_may_change_but_not_what_the_file_says(models: ModelReposit
         await models.update("m", version, card={"$set": {"state": "ready"}})
 
 
+async def test_what_a_model_was_converted_from_does_not_change_with_its_card(models: ModelRepository) -> None:
+    """It is kept where a new card leaves it out, and a new card cannot say otherwise."""
+    lineage = {
+        "conversion": "fp16",
+        "source": {"name": "s", "version": 2, "sha256": "0" * 64},
+        "tool": "onnxruntime 1",
+        "parameters": {"operators": ["MatMul"]},
+        "check": {"inputs": "synthetic", "samples": 8, "max_abs_error": 0.5, "max_rel_error": 0.25},
+    }
+    data = tiny_onnx()
+    announced = await models.register(
+        name="m", sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), card={"lineage": lineage}
+    )
+    version = (await models.upload("m", announced.version, sent(data))).version
+    updated = await models.update("m", version, card={"description": "new"})
+    assert updated.card["lineage"]["source"] == lineage["source"]
+    await models.update("m", version, card=updated.card)
+    with pytest.raises(InvalidModel, match="lineage"):
+        await models.update("m", version, card={"lineage": {**lineage, "tool": "magic"}})
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("name", "../etc"), ("name", "$ne"), ("name", "A"), ("sha256", "zz"), ("sha256", "0" * 63), ("size_bytes", 0)],
