@@ -15,6 +15,7 @@ from shared.jobs.lifecycle import Cause
 PATIENCE_S: Final = 2.0
 """The kernel takes a moment to tear a large process down."""
 
+_CONNECT_S: Final = 0.1  # on this machine; at the address of a container that is gone nobody answers at all
 _POLL_S: Final = 0.01
 _PROC: Final = Path("/proc")
 
@@ -74,7 +75,7 @@ def _runs(key: ProcessKey, proc: Path) -> bool:
 
 def _is_open(endpoint: Endpoint) -> bool:
     try:
-        with socket.create_connection((endpoint.host, endpoint.port), timeout=1.0):
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=_CONNECT_S):
             return True
     except OSError:
         return False

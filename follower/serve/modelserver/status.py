@@ -5,6 +5,7 @@ stamps and the parent's can be compared, and a slow reader does not falsify a co
 """
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any, Final, Literal
 EventName = Literal["listening", "model-loaded"]
 
 STATUS_FILE: Final = "status.jsonl"
+MOST_BYTES: Final = 64 * 1024
+"""A hundred times what a server writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,15 @@ def parse(text: str) -> Sequence[StatusEvent]:
 
 
 def read(path: Path) -> Sequence[StatusEvent]:
-    """The events so far; none where the server has not come to write any."""
+    """The events so far; none where the server has not come to write any.
+
+    A server in a container may put anything at this place: links are not followed, and a pipe is not waited for.
+    """
     try:
-        return parse(path.read_text(encoding="ascii"))
-    except FileNotFoundError:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
         return ()
+    try:
+        return parse(os.read(file, MOST_BYTES).decode("ascii", errors="replace"))
+    finally:
+        os.close(file)

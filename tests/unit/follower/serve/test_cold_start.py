@@ -1,5 +1,6 @@
 """The phases of a cold start, without a server."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,15 @@ def test_zeros_are_as_long_as_the_tensor(datatype: str) -> None:
 def test_zeros_of_strings_are_empty_strings() -> None:
     """Each is a length of 0."""
     assert zeros("BYTES", (2,)) == b"\0" * 8
+
+
+def test_a_status_file_that_is_something_else_is_not_read(tmp_path: Path) -> None:
+    """A hostile server may make it a link to a secret, or a pipe that nobody writes to."""
+    secret = tmp_path / "secret"
+    StatusFile(secret).report("model-loaded")
+    (tmp_path / "link").symlink_to(secret)
+    os.mkfifo(tmp_path / "pipe")
+    assert [event.name for event in read(secret)] == ["model-loaded"]
+    assert read(tmp_path / "link") == ()
+    assert list(read(tmp_path / "pipe")) == []
+    assert read(tmp_path / "nothing") == ()
