@@ -10,7 +10,7 @@ from support.workloads import workload
 
 from follower.attempt.measure import MOST_READINGS, Measuring, reading_gap_ns
 from follower.attempt.story import Story
-from follower.serve.protocol import Endpoint, ModelMetadata
+from follower.serve.protocol import Endpoint, ModelMetadata, ServerStatistics
 from shared.clock import SystemClock
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
@@ -111,6 +111,35 @@ def test_nothing_is_read_during_the_warm_up() -> None:
     assert len(found.server) == 2  # the first and the last
     assert found.cpu_ns is None
     assert kinds(lines) == ["warming-up"]
+
+
+class Counting(OwnProcess):
+    """A service that counts, ten samples in four executions from one look to the next."""
+
+    looks = 0
+
+    def statistics(self) -> ServerStatistics:  # type: ignore[override]
+        self.looks += 1
+        return ServerStatistics(inferences=10 * self.looks, executions=4 * self.looks, batches={5: self.looks})
+
+
+def test_a_server_s_counters_are_read_once_at_each_edge_of_the_window() -> None:
+    """Not in the warm-up, and not in between."""
+    service = Counting()
+    beside = measuring([], service, warmup="200ms")
+    run_for(beside, 0.8)
+    first, last = beside.finish().counters
+    assert service.looks == 2
+    assert (first.inferences, last.inferences, last.executions, last.batches) == (10, 20, 8, {"5": 2})
+    assert last.at_ns - first.at_ns == pytest.approx(0.4 * S, abs=0.2 * S)
+
+
+def test_a_load_that_ends_with_its_window_is_counted_to_its_end() -> None:
+    """Nobody looks again after the last answer."""
+    service = Counting()
+    beside = measuring([], service)
+    run_for(beside, 0.2)
+    assert len(beside.finish().counters) == 2
 
 
 def test_a_service_that_is_gone_ends_the_load() -> None:
