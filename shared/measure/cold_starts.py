@@ -168,8 +168,8 @@ def _reasons(starts: ColdStarts) -> Iterator[str]:
     first, *others = (repeat.phases.first_inference_ms or 0.0 for repeat in starts.repeats)
     if others and first > FIRST_DIFFERS * median(others):
         yield (
-            f"the first start took {first / median(others):.1f} times the median of the others: it found the platform's"
-            " own files on disk"
+            f"the first start took {first / median(others):.1f} times the median of the others: the platform's own"
+            " files may not have been in memory yet"
         )
     unsettled = sum(repeat.steady_after is None for repeat in starts.repeats)
     if unsettled:

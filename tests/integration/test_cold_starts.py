@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from support.assignments import assignment, run_spec
 from support.attempt_process import attempt_process, story_kinds
+from support.engines import require_engine
 
 from cli.verdict import verdict_block
 from follower.agent.reap import carriers_of
@@ -59,6 +60,21 @@ def test_a_service_is_started_from_nothing_again_and_again(tmp_path: Path, cache
     block = "\n".join(verdict_block(record))
     assert "first answer" in block
     assert "steady after" in block
+
+
+@pytest.mark.parametrize(
+    ("platform", "protocol", "engine"),
+    [("openvino", "http", "openvino"), ("torchscript", "http", "torch"), ("triton", "grpc", "triton")],
+)
+def test_every_platform_is_started_through_the_same_contract(
+    tmp_path: Path, platform: str, protocol: str, engine: str
+) -> None:
+    """Phases, inferences and a full stop, whatever serves."""
+    require_engine(engine)
+    spec = run_spec(service={"platform": platform, "protocol": protocol}, workload=cold(repeats=2))
+    with attempt_process(tmp_path, assignment(spec=spec)) as attempt:
+        check_starts(attempt.succeed(240).record, 2)
+        assert carriers_of(tmp_path) == ()
 
 
 def test_samples_of_a_dataset_go_through_the_pipeline(tmp_path: Path) -> None:

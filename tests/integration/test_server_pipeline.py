@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.assignments import assignment, run_spec
 from support.attempt_process import attempt_process
+from support.engines import require_engine
 from support.fake_leader import TOKEN, fake_leader
 
 from follower.agent.reap import carriers_of
@@ -122,6 +123,33 @@ def test_whatever_the_ops_end_in_is_answered(tmp_path: Path, postprocess: list[d
     assert (columns["server_postprocess_ns"][ok] >= 0).all()
     told_ns = sum(columns[f"server_{part}_ns"][ok] for part in ("queue", "preprocess", "inference", "postprocess"))
     assert (told_ns <= columns["server_total_ns"][ok]).all()
+
+
+def test_another_runtime_of_the_server_runs_the_same_pipeline(tmp_path: Path) -> None:
+    """The processors belong to the server, not to one engine."""
+    require_engine("openvino")
+    spec = run_spec(
+        model=SMALL_CNN,
+        service={"platform": "openvino"},
+        requests={"dataset": "text-lines"},
+        pipeline=CLASSIFYING,
+        workload={"pattern": "closed", "concurrency": 1, "warmup": "200ms", "duration": "1s"},
+    )
+    with attempt_process(tmp_path, assignment(spec=spec)) as attempt:
+        record = attempt.succeed().record
+    assert record.errors == {}
+    assert record.quality is not None
+    assert record.stages["preprocess"].n > 0
+
+
+def test_a_sample_that_the_server_cannot_process_is_an_error_and_no_end(tmp_path: Path) -> None:
+    """A video's op on pictures: every answer is a refusal, and the attempt says what it was."""
+    pipeline = {"side": "server", "preprocess": [{"op": "decode_frames", "count": 2}, *CLASSIFYING["preprocess"][1:]]}
+    spec = run_spec(model=SMALL_CNN, requests={"dataset": "text-lines"}, pipeline=pipeline)
+    with attempt_process(tmp_path, assignment(spec=spec)) as attempt:
+        failure = attempt.fail()
+    assert failure.cause is Cause.PIPELINE_FAILED
+    assert "not a complete animated image" in failure.detail
 
 
 def test_ops_that_cannot_be_built_end_the_attempt_before_a_server_starts(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from follower.load.encode import InputTensor, tensor_bytes
 from follower.pipeline.protocol import Answer
@@ -72,6 +74,9 @@ def test_a_sample_that_cannot_be_processed_is_refused_and_the_next_one_served() 
     with pytest.raises(Refused, match="pipeline: ") as refused:
         asyncio.run(workers.prepare([b"no picture"], wanted))
     assert refused.value.status == HTTPStatus.UNPROCESSABLE_ENTITY
+    picture = BytesIO()
+    Image.new("RGB", (3, 2)).save(picture, "PNG")
+    assert asyncio.run(workers.prepare([picture.getvalue()] * 2, wanted)).value.shape == (2, 2, 3, 3)
     workers.close()
 
 
