@@ -238,6 +238,13 @@ def _no_processors_in_image(service: ServiceSpec, pipeline: PipelineSpec) -> Ite
         yield Contradiction(("pipeline", "side"), message)
 
 
+def _request_too_large(service: ServiceSpec, requests: RequestsSpec) -> Iterator[Contradiction]:
+    largest = service.batching.max_batch_size
+    if service.platform == "triton" and 1 < largest < requests.batch_size:
+        message = f"triton refuses requests of more samples than service.batching.max_batch_size, which is {largest}"
+        yield Contradiction(("requests", "batch_size"), message)
+
+
 def _no_load_to_limit(slo: SloSpec | None, workload: WorkloadSpec) -> Iterator[Contradiction]:
     if isinstance(workload, ColdStartWorkload) and slo is not None:
         yield Contradiction(("slo",), "a cold start has no load that could meet a limit; drop slo")
@@ -255,6 +262,7 @@ _RULES: Final[tuple[tuple[tuple[str, ...], Callable[..., Iterator[Contradiction]
     (("requests", "workload"), _not_multi_stream),
     (("service", "workload"), _nothing_to_start),
     (("service", "pipeline"), _no_processors_in_image),
+    (("service", "requests"), _request_too_large),
     (("slo", "workload"), _no_load_to_limit),
     (("network", "workload"), _no_link_to_cross),
 )
