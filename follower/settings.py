@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import InvalidInput, Problem
+from shared.jobs.endpoint_address import check_entry
 from shared.jobs.formats import PlatformName
 from shared.jobs.spec import NAME_PATTERN
 
@@ -50,6 +51,9 @@ class FollowerSettings(BaseSettings):
         default_factory=dict,
         description="Container image of a platform, in place of its own: onnxruntime=registry.lab/server@sha256:...",
     )
+    endpoint_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="What platform endpoint may load: host, host:port or 10.1.0.0/16, with commas; empty: nothing."
+    )
     max_cache_bytes: int = Field(20 * 1024**3, ge=0, description="Fetched models and datasets kept for the next run.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event logged.")
 
@@ -59,6 +63,12 @@ class FollowerSettings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("endpoint_hosts", mode="before")
+    @classmethod
+    def _are_endpoints(cls, value: Any) -> Any:
+        entries = [entry for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
+        return tuple(check_entry(entry) for entry in entries)
 
     @field_validator("labels", "images", mode="before")
     @classmethod

@@ -220,4 +220,5 @@ class Agent:
             max_busy_share=settings.max_busy_share,
             invalid_busy_share=settings.invalid_busy_share,
             images=settings.images,
+            endpoint_hosts=settings.endpoint_hosts,
         )

@@ -25,6 +25,7 @@ class AttemptOrder(Wire):
     preflight: Literal["mark", "refuse", "off"]
     max_busy_share: float
     invalid_busy_share: float
+    endpoint_hosts: tuple[str, ...] = ()  # what platform endpoint may load
     images: dict[str, str] = Field(default_factory=dict)  # platform -> container image, where the operator chose
 
 

@@ -29,6 +29,9 @@ class ProcessCollector(Sampled[ProcessReading]):
 
     def _read(self, at_ns: int) -> Iterable[ProcessReading]:
         tree = read_tree(self._proc, self._roots)
+        if not self._roots:
+            self._miss("", "it runs no process of this follower")
+            return
         if not tree:
             if not self.readings:
                 self._miss("", f"process {', '.join(map(str, self._roots))} was gone")

@@ -13,7 +13,7 @@ from model_repo.savedmodel_tar import unpack
 from shared.errors import AttemptFailed, InvalidModel
 from shared.jobs.formats import SERVES, ModelFormat, ways_to_serve
 from shared.jobs.lifecycle import Cause
-from shared.jobs.spec import CanonicalSpec, GeneratedModel, ServiceSpec
+from shared.jobs.spec import CanonicalSpec, GeneratedModel, ModelSpec, NamedModel, ServiceSpec
 from shared.wire.assignment import Assignment, ModelPin
 
 
@@ -72,6 +72,8 @@ def obtain_model(assignment: Assignment, folder: Path, cache: BlobCache) -> Mode
     """
     spec = assignment.spec
     folder.mkdir(parents=True, exist_ok=True)
+    if spec.service.platform == "endpoint":
+        return _served_there(spec.model, folder)
     try:
         if isinstance(spec.model, GeneratedModel):
             return _generate(spec.model.generate, spec.service, folder)
@@ -80,6 +82,12 @@ def obtain_model(assignment: Assignment, folder: Path, cache: BlobCache) -> Mode
         return _fetch(assignment.model, spec.service, folder, cache)
     except InvalidModel as error:
         raise AttemptFailed(Cause.MODEL_UNAVAILABLE, error.detail) from error
+
+
+def _served_there(model: ModelSpec, folder: Path) -> Model:
+    """What an endpoint serves: its name, and nothing that could be fetched."""
+    name = model.name if isinstance(model, NamedModel) else f"canonical-{model.generate.family}"
+    return Model(folder, name, ModelCard(source="served by an endpoint; only its name is known"))
 
 
 def _generate(spec: CanonicalSpec, service: ServiceSpec, folder: Path) -> Model:

@@ -12,10 +12,12 @@ from shared.wire.identity import Capabilities, PlatformOffer
 from shared.workload.arrivals import PATTERNS
 
 
-def read_capabilities(offers: tuple[PlatformOffer, ...], labels: Mapping[str, str]) -> Capabilities:
-    """Everything that can be run here."""
+def read_capabilities(
+    offers: tuple[PlatformOffer, ...], labels: Mapping[str, str], endpoints: tuple[str, ...] = ()
+) -> Capabilities:
+    """Everything that can be run here. Without an allow-list there is no platform ``endpoint``."""
     return Capabilities(
-        platforms=offers,
+        platforms=tuple(offer for offer in offers if endpoints or offer.platform != "endpoint"),
         patterns=(*PATTERNS, COLD_START),
         networks=networks(),
         pipeline_sides=tuple(sorted({side for offer in offers for side in offer.pipeline_sides})),
@@ -23,4 +25,5 @@ def read_capabilities(offers: tuple[PlatformOffer, ...], labels: Mapping[str, st
         model_families=families(),
         datasets=(SYNTHETIC, *builtin()),
         labels=dict(labels),
+        endpoints=endpoints,
     )

@@ -22,6 +22,6 @@ def read_registration(settings: FollowerSettings) -> Registration:
         incarnation=uuid.uuid4().hex,
         version=version("inferbench"),
         inventory=read_inventory(cpu, platforms),
-        capabilities=read_capabilities(platforms, settings.labels),
+        capabilities=read_capabilities(platforms, settings.labels, settings.endpoint_hosts),
         slots=cpu_slots(cpu.siblings),
     )

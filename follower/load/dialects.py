@@ -117,4 +117,5 @@ def target_of(endpoint: Endpoint) -> Target:
         dialect=endpoint.dialect,
         model_name=endpoint.model_name,
         numbered=endpoint.numbered,
+        authority=endpoint.authority,
     )

@@ -75,6 +75,8 @@ def _http_head(target: Target, json_bytes: int, body_bytes: int) -> bytes:
 
 def authority(target: Target) -> str:
     """Host and port as a URI writes them; an IPv6 address stands in brackets (RFC 3986, section 3.2.2)."""
+    if target.authority:
+        return target.authority
     host = f"[{target.host}]" if ":" in target.host else target.host
     return f"{host}:{target.port}"
 

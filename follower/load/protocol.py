@@ -29,6 +29,7 @@ class Target:
     path: str  # "/v2/models/NAME/infer"; for gRPC "/inference.GRPCInferenceService/ModelInfer"
     dialect: DialectName = "openinference-http"
     model_name: str = ""  # gRPC names the model inside the message
+    authority: str = ""  # host and port as requests name them; "": host and port above
     numbered: bool = False  # requests have room for a number; dialects of the Open Inference Protocol only
 
     @property

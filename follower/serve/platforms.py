@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Final
 
+from follower.serve.endpoint.platform import EndpointPlatform
 from follower.serve.modelserver.platform import ModelServerPlatform
 from follower.serve.protocol import Platform, PlatformTable
 from follower.serve.tensorflow.platform import TfsCompatPlatform, TfServingPlatform
@@ -26,6 +27,7 @@ PLATFORMS: Final[PlatformTable] = MappingProxyType(
         "triton": TritonPlatform(),
         "tfserving": TfServingPlatform(),
         "tfs-compat": TfsCompatPlatform(),
+        "endpoint": EndpointPlatform(),
     }
 )
 """The built-in ones."""

@@ -67,6 +67,8 @@ class ServeRequest:
     """Asked of platforms whose offer has ``server`` among its ``pipeline_sides``; None: nothing but the model."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Run, attempt and fence: what is started carries them, so that a later agent knows its own leftovers."""
+    allowed_endpoints: Sequence[str] = ()
+    """Hosts that platform ``endpoint`` may load, as the operator lists them."""
     image: str | None = None
     """Of what a container is made, where the operator chose; None: the platform's own."""
 
@@ -80,6 +82,7 @@ class Endpoint:
     model_name: str
     dialect: DialectName = "openinference-http"
     pipeline_model: str | None = None  # where the server does the pipeline: the name that takes raw samples
+    authority: str = ""  # host and port as requests are to name them; "": those above
     numbered: bool = False  # every request is to carry its number as its id: ``request_stages`` needs it
 
 

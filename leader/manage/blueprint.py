@@ -130,7 +130,7 @@ def digest_of(pin: BlobPin | None) -> str | None:
 
 def model_pin(spec: RunSpec, pins: Sequence[ModelPin]) -> ModelPin | None:
     """The pin of the run's model; of ``latest`` it is the newest of that name, since nothing newer was pinned."""
-    if not isinstance(spec.model, NamedModel):
+    if not isinstance(spec.model, NamedModel) or spec.service.platform == "endpoint":
         return None
     named = [pin for pin in pins if pin.name == spec.model.name]
     if spec.model.version == "latest":

@@ -62,7 +62,8 @@ class Pinner:
             InvalidInput: a trace is named where a dataset is needed, or the reverse; a platform does not load a model.
             Unavailable.
         """
-        named = dict.fromkeys((s.model.name, s.model.version) for s in specs if isinstance(s.model, NamedModel))
+        fetched = [spec for spec in specs if spec.service.platform != "endpoint"]
+        named = dict.fromkeys((s.model.name, s.model.version) for s in fetched if isinstance(s.model, NamedModel))
         models = [await self._models.pin(name, version) for name, version in named]
         _require_loadable(specs, dict(zip(named, models, strict=True)))
         datasets = dict.fromkeys(spec.requests.dataset for spec in specs if spec.requests.dataset != SYNTHETIC)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from shared.jobs.endpoint_address import parse_address
 from shared.jobs.formats import PlatformName
 from shared.jobs.network import NetworkSpec
 from shared.jobs.pipeline import CtcDecode, PipelineSpec
@@ -146,6 +147,11 @@ class ServiceSpec(Section):
     def _misplaced_url(self) -> Iterator[Contradiction]:
         if self.platform == "endpoint" and self.url is None:
             yield Contradiction(("platform",), "platform endpoint needs service.url, the address of what already runs")
+        if self.platform == "endpoint" and self.url is not None:
+            try:
+                parse_address(self.url)
+            except ValueError as error:
+                yield Contradiction(("url",), str(error))
         if self.platform != "endpoint" and self.url is not None:
             yield Contradiction(
                 ("url",), f"a url goes with platform endpoint only; {self.platform} is started by the follower"

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from shared.jobs.endpoint_address import is_allowed, parse_address
 from shared.jobs.spec import RunSpec
-from shared.scheduling.needs import Need, Needs, needs_of
+from shared.scheduling.needs import URL_PATH, Need, Needs, needs_of
 from shared.wire.identity import Capabilities, PlatformOffer, Slot
 
 _OFFER_FIELDS: Final[Mapping[str, str]] = {
@@ -62,6 +63,8 @@ def _best_offer(needs: Needs, have: Capabilities) -> PlatformOffer | None:
 def _announced(need: Need, have: Capabilities, offer: PlatformOffer | None, slot: Slot | None) -> Collection[str]:
     if need.path in _OFFER_FIELDS:
         return _offered(need, offer, slot)
+    if need.path == URL_PATH:
+        return _reachable(need, have, offer)
     if need.path.startswith(_LABEL):
         label = have.labels.get(need.path.removeprefix(_LABEL))
         return () if label is None else (label,)
@@ -74,6 +77,17 @@ def _announced(need: Need, have: Capabilities, offer: PlatformOffer | None, slot
         "workload.pattern": have.patterns,
         "network": have.networks,
     }[need.path]
+
+
+def _reachable(need: Need, have: Capabilities, offer: PlatformOffer | None) -> Collection[str]:
+    """The address itself where the follower's allow-list names its host, else the list."""
+    if offer is None:  # the platform is the gap
+        return (need.value,)
+    try:
+        named = parse_address(need.value)
+    except ValueError:  # refused by the follower, which says why
+        return have.endpoints
+    return (need.value,) if is_allowed(named, have.endpoints) else have.endpoints
 
 
 def _offered(need: Need, offer: PlatformOffer | None, slot: Slot | None) -> Collection[str]:

@@ -1,11 +1,13 @@
 """What a run needs of a follower: small, ordered, and cheap to keep beside a queued run."""
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shared.jobs.network import NetworkLink, custom_kind
 from shared.jobs.section import path_of
 from shared.jobs.spec import GeneratedModel, RunSpec
+
+URL_PATH: Final = "service.url"
 
 
 class Need(NamedTuple):
@@ -28,6 +30,8 @@ def _needs(spec: RunSpec, uploaded_datasets: Collection[str]) -> Iterator[Need]:
         yield Need("model.generate.family", spec.model.generate.family)
     for field in ("platform", "launch", "protocol", "device"):
         yield Need(f"service.{field}", getattr(spec.service, field))
+    if spec.service.url is not None:
+        yield Need(URL_PATH, spec.service.url)
     yield from _pipeline_needs(spec)
     if spec.requests.dataset not in uploaded_datasets:
         yield Need("requests.dataset", spec.requests.dataset)

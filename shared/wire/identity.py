@@ -68,6 +68,7 @@ class Capabilities(Wire):
     model_families: tuple[str, ...]
     datasets: tuple[str, ...]  # built-in ones; uploaded ones are fetched from the leader
     labels: dict[str, str] = Field(default_factory=dict)
+    endpoints: tuple[str, ...] = ()  # what platform endpoint may load: host, host:port, or a network
 
 
 class Registration(Wire):

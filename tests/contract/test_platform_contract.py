@@ -61,8 +61,8 @@ CASES = (
     Case(platform="tfs-compat", protocol="grpc", make=saved_models.affine, engine="tensorflow"),
 )
 
-STARTED_BY_OTHERS: set[str] = set()
-"""Platforms that start nothing; they have suites of their own."""
+STARTED_BY_OTHERS: set[str] = {"endpoint"}
+"""Platforms that start nothing; they have suites of their own: test_endpoint.py."""
 
 NOT_TO_BE_HAD: set[str] = {"tfserving"}
 """Platforms whose software is on no machine of ours; test_tensorflow_model_server.py has a program in its place."""

@@ -34,6 +34,7 @@ class OpenInferenceClient:
     host: str
     port: int
     model: str
+    authority: str = ""  # host and port as requests name them; "": host and port above
 
     def is_ready(self, timeout_s: float) -> None:
         """Asks whether the server is ready.
@@ -103,7 +104,8 @@ class OpenInferenceClient:
         watchdog.daemon = True
         watchdog.start()
         try:
-            connection.request(method, path, body=body, headers=dict(headers or {}))
+            named = {"Host": self.authority} if self.authority else {}
+            connection.request(method, path, body=body, headers={**named, **(headers or {})})
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:

@@ -95,3 +95,13 @@ def test_a_token_is_read_without_its_line_end(tmp_path: Path) -> None:
     """Editors add one."""
     (tmp_path / "token").write_text("ib_follower_x\n")
     assert read_token(tmp_path / "token").get_secret_value() == "ib_follower_x"
+
+
+def test_no_endpoint_may_be_loaded_unless_the_operator_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries are checked when the follower starts."""
+    assert FollowerSettings.from_environment().endpoint_hosts == ()
+    monkeypatch.setenv("INFERBENCH_ENDPOINT_HOSTS", "Triton.lab:8000, 10.1.0.0/16")
+    assert FollowerSettings.from_environment().endpoint_hosts == ("triton.lab:8000", "10.1.0.0/16")
+    monkeypatch.setenv("INFERBENCH_ENDPOINT_HOSTS", "*")
+    with pytest.raises(InvalidInput, match="INFERBENCH_ENDPOINT_HOSTS"):
+        FollowerSettings.from_environment()

@@ -65,3 +65,11 @@ def test_packages_that_are_missing_are_left_out() -> None:
     versions = read_versions(())
     assert "python" in versions
     assert all(versions.values())
+
+
+def test_without_an_allow_list_there_is_no_platform_endpoint() -> None:
+    """A job for one is refused at submit."""
+    offer = PlatformOffer(platform="endpoint", version="1", launch=("process",), protocol=("http",), device=("cpu",))
+    spec = run_spec(service={"platform": "endpoint", "url": "http://triton.lab:8000"})
+    assert [gap.path for gap in gaps(spec, read_capabilities((offer,), {}))] == ["service.platform"]
+    assert gaps(spec, read_capabilities((offer,), {}, ("triton.lab",))) == []

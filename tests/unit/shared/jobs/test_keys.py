@@ -27,7 +27,7 @@ BASES: dict[str, dict[str, Any]] = {
     "attention": {
         "model": {"generate": {"family": "attention", "heads": 2}},
         "workload": {"pattern": "closed"},
-        "network": {},
+        "network": {"delay_ms": 2},
     },
     "trace": {"model": {"generate": {"family": "fc"}}, "workload": {"pattern": "trace", "trace": "monday"}},
     "cold-start": {"model": {"generate": {"family": "fc"}}, "workload": {"pattern": "cold-start"}},

@@ -11,7 +11,7 @@ from shared.errors import Problem
 from shared.scheduling.capability import Gap, gaps, unmet
 from shared.scheduling.needs import needs_of
 from shared.scheduling.refusal import NO_FOLLOWER, refusal, refusals
-from shared.wire.identity import Capabilities
+from shared.wire.identity import Capabilities, PlatformOffer
 
 CUDA_OFFER = CPU_OFFER.model_copy(update={"device": ("cpu", "cuda")})
 
@@ -174,3 +174,20 @@ def test_a_sweep_is_refused_once_for_what_its_runs_share() -> None:
     specs = [run_spec(service={"platform": "triton", "threads": threads}) for threads in (1, 2, 4)]
     assert [problem.path for problem in refusals(specs, {"a": CPU_FOLLOWER})] == ["service.platform"]
     assert refusals([], {}) == []
+
+
+def test_an_endpoint_is_a_gap_where_the_followers_list_does_not_name_it() -> None:
+    """Known at submit: the need is the address, and what is announced is the operator's list."""
+    offer = PlatformOffer(platform="endpoint", version="1", launch=("process",), protocol=("http",), device=("cpu",))
+    follower = CPU_FOLLOWER.model_copy(
+        update={"platforms": (*CPU_FOLLOWER.platforms, offer), "endpoints": ("10.1.0.0/16", "triton.lab:8000")}
+    )
+
+    def missing(url: str) -> list[Gap]:
+        return gaps(run_spec(service={"platform": "endpoint", "url": url}), follower)
+
+    assert missing("http://triton.lab:8000") == []
+    assert missing("http://10.1.2.3:9000") == []
+    assert missing("http://triton.lab:8001") == [
+        Gap("service.url", "http://triton.lab:8001", ("10.1.0.0/16", "triton.lab:8000"))
+    ]

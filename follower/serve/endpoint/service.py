@@ -1,0 +1,132 @@
+"""An endpoint that somebody else runs, as a service: nothing of it is started, pinned, watched or stopped."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from follower.load.ask import NoAnswer
+from follower.load.dialects import target_of
+from follower.load.encode import MalformedAnswer
+from follower.serve.endpoint.metadata import grpc_metadata
+from follower.serve.endpoint.resolve import Resolved
+from follower.serve.openinference.client import OpenInferenceClient, RefusedByServer, Unreachable
+from follower.serve.openinference.tensors import ModelMetadata
+from follower.serve.protocol import Endpoint, ServeRequest
+from follower.serve.triton.first_inference import infer_zeros
+from shared.errors import AttemptFailed
+from shared.jobs.lifecycle import Cause
+from shared.measure.record import ColdStart
+
+LOG_FILE: Final = "server.log"
+_ASK_TIMEOUT_S: Final = 5.0
+_POLL_S: Final = 0.1
+_REFUSED_FOR_GOOD: Final = range(300, 500)
+_REDIRECTS: Final = range(300, 400)
+
+
+class EndpointService:
+    """Implements ``follower.serve.protocol.Service``."""
+
+    def __init__(self, request: ServeRequest, resolved: Resolved) -> None:
+        self._request = request
+        self._resolved = resolved
+        self._metadata: ModelMetadata | None = None
+        self._log = request.workdir / LOG_FILE
+        request.workdir.mkdir(parents=True, exist_ok=True)
+        self._log.write_text(f"endpoint {resolved.named}, at {resolved.address}; its log is not ours to read\n")
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(
+            host=self._resolved.address,
+            port=self._resolved.named.port,
+            model_name=self._request.model_name,
+            dialect="openinference-grpc" if self._request.service.protocol == "grpc" else "openinference-http",
+            authority=str(self._resolved.named),
+        )
+
+    @property
+    def log_path(self) -> Path:
+        return self._log
+
+    def wait_ready(self, timeout_ns: int) -> ColdStart:
+        """How long the first answer took, and no other phase: nothing was started."""
+        began_ns = time.monotonic_ns()
+        while True:
+            left_s = (began_ns + timeout_ns - time.monotonic_ns()) / 1e9
+            try:
+                self._metadata = self._described(min(_ASK_TIMEOUT_S, left_s))
+                self._inferred(self._metadata, left_s)
+            except (NoAnswer, Unreachable, MalformedAnswer) as error:
+                if left_s <= _POLL_S:
+                    detail = f"endpoint {self._resolved.named} gave no usable answer within {timeout_ns / 1e9:g} s"
+                    raise AttemptFailed(Cause.SERVER_NOT_READY, f"{detail}; the last: {error}") from error
+                time.sleep(_POLL_S)
+            else:
+                took_ms = (time.monotonic_ns() - began_ns) / 1e6
+                return ColdStart(
+                    spawned_ms=0.0, port_open_ms=None, model_loaded_ms=None, ready_ms=None, first_inference_ms=took_ms
+                )
+
+    def metadata(self) -> ModelMetadata:
+        return self._metadata or self._described(_ASK_TIMEOUT_S)
+
+    def facts(self) -> Mapping[str, Any]:
+        named = self._resolved.named
+        return {"engine": "endpoint", "endpoint": str(named), "address": self._resolved.address}
+
+    def statistics(self) -> None:
+        """Not asked: it may serve others, too."""
+
+    def request_stages(self) -> None:
+        """Where the answers carry them, they do."""
+
+    def pids(self) -> tuple[int, ...]:
+        """None of ours."""
+        return ()
+
+    def check(self) -> None:
+        """Never probed while it is measured: an endpoint that goes away shows as failed requests."""
+
+    def stop(self) -> None:
+        """It runs on."""
+
+    def _described(self, timeout_s: float) -> ModelMetadata:
+        """Raises NoAnswer or Unreachable; AttemptFailed where asking again cannot help."""
+        endpoint = self.endpoint
+        try:
+            if endpoint.dialect == "openinference-grpc":
+                return grpc_metadata(target_of(endpoint), round(timeout_s * 1e9))
+            client = OpenInferenceClient(
+                host=endpoint.host, port=endpoint.port, model=endpoint.model_name, authority=endpoint.authority
+            )
+            return client.metadata(timeout_s)
+        except RefusedByServer as error:
+            self._give_up_on(error.status, str(error))
+            raise NoAnswer(str(error), error.status) from error
+        except NoAnswer as error:
+            self._give_up_on(error.status, str(error))
+            raise
+
+    def _inferred(self, metadata: ModelMetadata, timeout_s: float) -> None:
+        try:
+            infer_zeros(self.endpoint, metadata, timeout_s, self._request.example_shapes)
+        except NoAnswer as error:
+            self._give_up_on(error.status, str(error))
+            raise
+        except KeyError as error:
+            detail = f"endpoint {self._resolved.named}: datatype {error} cannot be sent"
+            raise AttemptFailed(Cause.MODEL_LOAD_FAILED, detail) from error
+
+    def _give_up_on(self, status: int, said: str) -> None:
+        """Raises AttemptFailed where the answer is one that stays."""
+        if status not in _REFUSED_FOR_GOOD:
+            return
+        redirects = "; it redirects, and redirects are not followed: name the address itself"
+        hint = redirects if status in _REDIRECTS else ""
+        raise AttemptFailed(
+            Cause.MODEL_LOAD_FAILED,
+            f"endpoint {self._resolved.named} does not serve model {self._request.model_name}"
+            f" over {self.endpoint.dialect}: {said}{hint}",
+        )
