@@ -238,12 +238,6 @@ def _nothing_to_start(service: ServiceSpec, workload: WorkloadSpec) -> Iterator[
         yield Contradiction(("service", "platform"), message)
 
 
-def _no_processors_in_image(service: ServiceSpec, pipeline: PipelineSpec) -> Iterator[Contradiction]:
-    if pipeline.in_server and service.launch == "docker":
-        message = "a server's image holds no processors; launch it as a process, or let the client do the pipeline"
-        yield Contradiction(("pipeline", "side"), message)
-
-
 def _request_too_large(service: ServiceSpec, requests: RequestsSpec) -> Iterator[Contradiction]:
     largest = service.batching.max_batch_size
     if service.platform == "triton" and 1 < largest < requests.batch_size:
@@ -267,7 +261,6 @@ _RULES: Final[tuple[tuple[tuple[str, ...], Callable[..., Iterator[Contradiction]
     (("model", "pipeline"), _no_labels_to_decode),
     (("requests", "workload"), _not_multi_stream),
     (("service", "workload"), _nothing_to_start),
-    (("service", "pipeline"), _no_processors_in_image),
     (("service", "requests"), _request_too_large),
     (("slo", "workload"), _no_load_to_limit),
     (("network", "workload"), _no_link_to_cross),

@@ -1,5 +1,6 @@
 """What a served model can do from inside its container, and what becomes of it: on a real engine."""
 
+import hashlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from support.assignments import assignment, run_spec
 from support.attempt_process import attempt_process
 from support.container_engine import contained
 from support.containers import await_file, contained_python, containers_in, labels_of, output
-from support.fake_leader import fake_leader
+from support.fake_leader import TOKEN, fake_leader
 from support.scripted_agent import agent_in_thread, wait_until_gone
 from support.serving import alive, eventually
 
@@ -27,8 +28,10 @@ from follower.serve.containers.leftovers import FOLLOWER_LABEL, remove_below, re
 from follower.serve.launch.container import DockerLauncher
 from follower.serve.launch.exits import explain
 from follower.serve.launch.log import tail
+from model_repo.packaged.installed import load
 from shared.errors import AttemptFailed, InvalidInput, NotAvailable
 from shared.jobs.lifecycle import Cause
+from shared.wire.assignment import ModelPin
 
 pytestmark = [contained, pytest.mark.usefixtures("container_engine")]
 
@@ -50,6 +53,15 @@ time.sleep(60)
 
 WAIT = "import time\ntime.sleep(60)"
 SAY_UP = "open('up', 'w').write('up')\n"
+READING = {
+    "preprocess": [
+        {"op": "decode_image", "channels": "bgr"},
+        {"op": "resize", "size": [48, 320], "keep_aspect": True},
+        {"op": "normalize", "mean": [0.5], "std": [0.5]},
+        {"op": "channels_first"},
+    ],
+    "postprocess": [{"op": "ctc_decode"}],
+}
 STATUS = """
 import json, os, re
 fields = dict(line.split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
@@ -304,6 +316,28 @@ def test_a_run_is_measured_in_a_container_from_end_to_end(tmp_path: Path) -> Non
     assert record.response_latency.n > 0
     assert record.server is not None
     assert record.server.rss_max_bytes is not None
+
+
+def test_a_fetched_model_and_its_processors_run_in_a_container(tmp_path: Path) -> None:
+    """The model's file is the follower's alone until the container has to read it; the image holds what processes."""
+    path, card = load("ppocr-rec")
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    (tmp_path / "token").write_text(TOKEN)
+    with fake_leader() as leader:
+        leader.blobs[digest] = content
+        card_json = card.model_dump(mode="json")
+        pin = ModelPin(name="ppocr-rec", version=1, sha256=digest, size_bytes=len(content), card=card_json)
+        spec = run_spec(
+            model={"name": "ppocr-rec"},
+            service={"platform": "onnxruntime", "launch": "docker"},
+            requests={"dataset": "text-lines"},
+            pipeline={"side": "server", **READING},
+        )
+        with attempt_process(tmp_path, assignment(spec=spec, model=pin), leader_url=leader.url) as attempt:
+            record = attempt.succeed().record
+    assert record.quality is not None
+    assert (record.quality.value or 0) > 0.8
 
 
 def test_a_killed_attempt_leaves_no_process_in_its_container(tmp_path: Path) -> None:

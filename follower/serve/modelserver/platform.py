@@ -92,8 +92,6 @@ class ModelServerPlatform:
         problems = _not_announced(request, self._ways())
         if problems:
             raise NotAvailable(f"the {self.name} platform of this follower cannot serve this", problems=problems)
-        if request.pipeline is not None and request.service.launch == _CONTAINER:
-            raise NotAvailable(f"the image of {self.name} holds no processors for a pipeline in the server")
 
     def _launch_request(self, request: ServeRequest, launcher: Launcher) -> LaunchRequest:
         workdir, contained = request.workdir.resolve(), launcher.name == _CONTAINER
