@@ -136,8 +136,7 @@ def _link(order: AttemptOrder, directory: AttemptDir, story: Story) -> RunLink:
         folder=directory.root,
         tell=story.tell,
     )
-    if spec.service.url is None:
-        link.require("127.0.0.1")
+    link.require()
     return link
 
 

@@ -17,12 +17,11 @@ class Driver:
 
     carries: tuple[CustomLink, ...]
     why_not: Callable[[], str | None]  # tried on this host
-    reaches: Callable[[str], bool]  # a service on this host
 
 
 DRIVERS: Final[Mapping[DriverName, Driver]] = {
-    "tun": Driver(("custom-coarse", "custom"), tun.why_not, lambda host: host == "127.0.0.1"),
-    "proxy": Driver(("custom-coarse",), lambda: None, lambda _host: True),
+    "tun": Driver(("custom-coarse", "custom"), tun.why_not),
+    "proxy": Driver(("custom-coarse",), lambda: None),
 }
 """Best first. netem would carry ``custom-fast``, too, and is not here: see docs/network-links.md."""
 
@@ -34,15 +33,15 @@ def networks(table: Mapping[DriverName, Driver] = DRIVERS) -> tuple[str, ...]:
     return (*profiles, *sorted(carried))
 
 
-def choose(link: NetworkLink, host: str, table: Mapping[DriverName, Driver] = DRIVERS) -> DriverName:
-    """The best driver for a link to a service at ``host``.
+def choose(link: NetworkLink, table: Mapping[DriverName, Driver] = DRIVERS) -> DriverName:
+    """The best driver for a link.
 
     Raises:
         NotAvailable: none carries it here; says why of each, and what would be right.
     """
     reasons: list[str] = []
     for name, driver in table.items():
-        if (reason := _obstacle(name, driver, custom_kind(link), host)) is None:
+        if (reason := _obstacle(name, driver, custom_kind(link))) is None:
             return name
         reasons.append(f"{name}: {reason}")
     problem = Problem(
@@ -54,11 +53,9 @@ def choose(link: NetworkLink, host: str, table: Mapping[DriverName, Driver] = DR
     raise NotAvailable(str(problem), problems=[problem])
 
 
-def _obstacle(name: DriverName, driver: Driver, kind: CustomLink, host: str) -> str | None:
+def _obstacle(name: DriverName, driver: Driver, kind: CustomLink) -> str | None:
     if kind not in driver.carries:
         return f"carries {', '.join(driver.carries)} and not {kind}" + (_FLOOR if name == "proxy" else "")
-    if not driver.reaches(host):
-        return f"reaches services on this host's 127.0.0.1 only, and not {host}"
     return driver.why_not()
 
 

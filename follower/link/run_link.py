@@ -26,6 +26,8 @@ from shared.measure.link import LinkReading, link_faults
 MOST_MEASUREMENTS: Final = 3
 _OPEN_TIMEOUT_S: Final = 20.0
 _LOG_TAIL: Final = 2000
+_LOOPBACK: Final = "127.0.0.1"  # where the device leads; a service that is elsewhere is reached by a splice there
+_NO_LINK: Final = NetworkLink()
 
 
 class LinkProcess:
@@ -80,7 +82,7 @@ class RunLink:
     folder: Path = Path()  # for the emulator's log
     tell: Callable[..., None] | None = None  # Story.tell
     reading: LinkReading | None = None
-    _process: LinkProcess | None = field(default=None, repr=False)
+    _processes: list[LinkProcess] = field(default_factory=list, repr=False)
     _leads_to: tuple[str, int] | None = None
     _reached_at: tuple[str, int] = ("", 0)
 
@@ -106,8 +108,8 @@ class RunLink:
         """Whether the senders have their cores for themselves."""
         return self.asked is None or len(self.client_cores) > 1
 
-    def require(self, host: str) -> DriverName | None:
-        """What will carry the link to a service at ``host``; None for no link.
+    def require(self) -> DriverName | None:
+        """What will carry the link; None for no link.
 
         Raises:
             AttemptFailed: FOLLOWER_ERROR where nothing can, before anything is fetched or started for it.
@@ -115,7 +117,7 @@ class RunLink:
         if self.asked is None:
             return None
         try:
-            return choose(self.asked, host)
+            return choose(self.asked)
         except NotAvailable as error:
             raise AttemptFailed(Cause.FOLLOWER_ERROR, error.detail) from error
 
@@ -125,11 +127,11 @@ class RunLink:
         Raises:
             AttemptFailed: FOLLOWER_ERROR where the link cannot be opened, or nothing comes through it.
         """
-        driver = self.require(endpoint.host)
+        driver = self.require()
         if self.asked is None or driver is None:
             return endpoint
         before = (endpoint.host, endpoint.port)
-        if self._process is None or self._leads_to != before:
+        if not self._processes or self._leads_to != before:
             self._open(self.asked, driver, before)
             self._leads_to = before
         host, port = self._reached_at
@@ -137,15 +139,12 @@ class RunLink:
 
     def _open(self, asked: NetworkLink, driver: DriverName, service: tuple[str, int]) -> None:
         with Responder() as responder:
-            order = EmulatorOrder(
-                driver=driver,
-                link=asked,
-                seed=self.seed,
-                targets=(service, ("127.0.0.1", responder.port)),
-            )
             self._close()
-            self._process = LinkProcess(order, self.emulator_cores, self.folder / "link.log")
-            self._reached_at, far_end = self._process.reached_at
+            targets = (service, ("127.0.0.1", responder.port))
+            if driver == "tun" and service[0] != _LOOPBACK:
+                targets = self._start("splice", EmulatorOrder(driver="proxy", link=_NO_LINK, seed=0, targets=targets))
+            order = EmulatorOrder(driver=driver, link=asked, seed=self.seed, targets=targets)
+            self._reached_at, far_end = self._start("link", order)
             try:
                 self.reading = measured(asked, driver, far_end)
             except OSError as error:
@@ -154,10 +153,15 @@ class RunLink:
         if self.tell is not None:
             self.tell("link", line_of(self.reading), **self.reading.model_dump())
 
+    def _start(self, name: str, order: EmulatorOrder) -> tuple[tuple[str, int], tuple[str, int]]:
+        process = LinkProcess(order, self.emulator_cores, self.folder / f"{name}.log")
+        self._processes.append(process)
+        service, far_end = process.reached_at
+        return service, far_end
+
     def _close(self) -> None:
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        while self._processes:
+            self._processes.pop().close()
 
 
 def measured(link: NetworkLink, driver: str, address: tuple[str, int]) -> LinkReading:

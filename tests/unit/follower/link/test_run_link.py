@@ -93,6 +93,18 @@ def test_another_service_gets_another_link(emulators: type[ScriptedProcess]) -> 
     assert emulators.closed == 2
 
 
+def test_a_service_that_is_not_on_the_loopback_address_is_reached_by_a_splice(
+    emulators: type[ScriptedProcess],
+) -> None:
+    """A container's address, say: the device leads to a splice on the loopback address, which is no link itself."""
+    with RunLink(SLOW) as link:
+        assert link.through(Endpoint(host="172.30.0.2", port=8000, model_name="m")).host == "198.19.0.2"
+    splice, emulator = emulators.started
+    assert (splice.driver, splice.link, splice.targets[0]) == ("proxy", NetworkLink(), ("172.30.0.2", 8000))
+    assert emulator.targets == (("198.19.0.1", 8000), ("198.19.0.1", splice.targets[1][1]))
+    assert emulators.closed == 2
+
+
 def test_a_link_that_is_off_for_a_moment_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first reading that is as asked counts."""
     readings = iter([reading(25.0), reading(20.1), reading(30.0)])
@@ -125,10 +137,10 @@ def test_nothing_that_comes_through_is_the_followers_failure(
 
 def test_a_link_below_the_proxys_floor_fails_the_attempt_without_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is fetched, with what would be right."""
-    table = {"proxy": DRIVERS["proxy"], "tun": Driver(("custom",), lambda: "it takes root", lambda _: True)}
-    monkeypatch.setattr(run_link, "choose", lambda link, host: choose(link, host, table))  # type: ignore[arg-type]
+    table = {"proxy": DRIVERS["proxy"], "tun": Driver(("custom",), lambda: "it takes root")}
+    monkeypatch.setattr(run_link, "choose", lambda link: choose(link, table))  # type: ignore[arg-type]
     with pytest.raises(AttemptFailed, match="slower profile") as caught:
-        RunLink(NetworkLink(delay_ms=1)).require("127.0.0.1")
+        RunLink(NetworkLink(delay_ms=1)).require()
     assert caught.value.cause is Cause.FOLLOWER_ERROR
 
 
