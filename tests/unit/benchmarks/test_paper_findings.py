@@ -131,7 +131,7 @@ def test_nothing_is_told_from_what_may_not_be_believed() -> None:
 def test_every_experiment_has_a_job_file_that_is_valid(experiment: Any) -> None:
     """Under its own name, with something to sweep."""
     job = read_job(experiment.job_file.read_text())
-    assert job.name == f"paper-{experiment.name}"
+    assert job.name == experiment.name
     assert job.sweep
 
 

@@ -17,7 +17,7 @@ from shared.scheduling.estimate import predicted_s
 ROOT = Path(__file__).parents[4]
 MODELINE = "# yaml-language-server: $schema=../../docs/job.schema.json"
 
-CLASSES = {"examples/jobs/*.yaml": "job"}
+CLASSES = {"examples/jobs/*.yaml": "job", "examples/paper/*.yaml": "job"}
 """Every YAML file of the repository belongs to one of these; another needs a line here and a check below."""
 
 NOT_OURS = {
