@@ -35,10 +35,10 @@ class ScriptedCodec(ResponseReader):
         self._rest = b""
         self._said = b""
 
-    def start(self, request: bytes) -> bytes:
+    def start(self, request: bytes | bytearray) -> bytes | bytearray:
         self.is_unprocessed = False
         cut = len(request) - self._held_back
-        self._rest = request[cut:]
+        self._rest = bytes(request[cut:])
         return super().start(request[:cut])
 
     @property
