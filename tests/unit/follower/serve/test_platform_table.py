@@ -62,7 +62,9 @@ def test_a_package_adds_a_platform_as_a_class_or_an_instance(attribute: str) -> 
 
 def test_a_second_platform_of_one_name_is_refused() -> None:
     """Whether of the built-in ones or of another package."""
-    with pytest.raises(Conflict, match=r"'onnxruntime' of other_package:Elsewhere exists already; known: .*onnxruntime"):
+    with pytest.raises(
+        Conflict, match=r"'onnxruntime' of other_package:Elsewhere exists already; known: .*onnxruntime"
+    ):
         extended(PLATFORMS, [added("onnxruntime", "Elsewhere")])
     with pytest.raises(Conflict, match="'elsewhere' of other_package:INSTANCE exists already"):
         extended(PLATFORMS, [added("elsewhere", "Elsewhere"), added("elsewhere", "INSTANCE")])
@@ -76,7 +78,7 @@ def test_a_platform_under_another_name_is_refused() -> None:
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
     """Of platforms and of launchers."""
-    with pytest.raises(NotAvailable, match="unknown platform 'nowhere'; this follower has .*onnxruntime"):
+    with pytest.raises(NotAvailable, match=r"unknown platform 'nowhere'; this follower has .*onnxruntime"):
         find_platform("nowhere", PLATFORMS)
     with pytest.raises(NotAvailable, match="unknown launcher 'vm'; this follower has docker, process"):
         find_launcher("vm")
