@@ -62,9 +62,7 @@ def test_a_package_adds_a_platform_as_a_class_or_an_instance(attribute: str) -> 
 
 def test_a_second_platform_of_one_name_is_refused() -> None:
     """Whether of the built-in ones or of another package."""
-    with pytest.raises(
-        Conflict, match=r"'onnxruntime' of other_package:Elsewhere exists already; known: .*onnxruntime"
-    ):
+    with pytest.raises(Conflict, match=r"of other_package:Elsewhere exists already; known: .*onnxruntime"):
         extended(PLATFORMS, [added("onnxruntime", "Elsewhere")])
     with pytest.raises(Conflict, match="'elsewhere' of other_package:INSTANCE exists already"):
         extended(PLATFORMS, [added("elsewhere", "Elsewhere"), added("elsewhere", "INSTANCE")])
