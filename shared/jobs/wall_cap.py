@@ -10,6 +10,8 @@ SLACK_NS: Final = 60_000_000_000
 CALIBRATION_NS: Final = 20_000_000_000
 """Two loads of half a second, the starts of their processes, and time limits of 2 s where nothing is answered."""
 SLOWEST_TRANSFER_BYTES_PER_S: Final = 1_000_000
+LINK_NS: Final = 150_000_000_000
+"""A network link is measured three times at most: 5 s of messages, and 20 s of transfer each way."""
 LONGEST_STEADY_RUN_NS: Final = 30_000_000_000
 """The inferences after a cold start end then, however many are left."""
 STOP_NS: Final = 15_000_000_000
@@ -24,7 +26,8 @@ def wall_cap_ns(spec: RunSpec, transfer_bytes: int) -> int:
         transfer_bytes: of the model, dataset and trace that the follower may have to fetch first.
     """
     transfer_ns = transfer_bytes * 1_000_000_000 // SLOWEST_TRANSFER_BYTES_PER_S
-    return _work_ns(spec) + transfer_ns + CALIBRATION_NS + SLACK_NS
+    link_ns = 0 if spec.network == "none" else LINK_NS
+    return _work_ns(spec) + transfer_ns + link_ns + CALIBRATION_NS + SLACK_NS
 
 
 def _work_ns(spec: RunSpec) -> int:

@@ -20,6 +20,12 @@ def test_the_cap_is_what_the_job_file_says_and_a_megabyte_a_second(transfer_byte
     assert wall_cap_ns(SPEC, transfer_bytes) == pytest.approx((30 + 5 + 100 + 2 * 2 + 20 + 60 + transfer_s) * S)
 
 
+def test_a_network_link_may_take_its_time_to_be_measured() -> None:
+    """Two and a half minutes more."""
+    over_lte = SPEC.model_copy(update={"network": "lte"})
+    assert wall_cap_ns(over_lte, 0) - wall_cap_ns(SPEC, 0) == 150 * S
+
+
 def test_a_follower_counts_everything_that_it_may_have_to_fetch() -> None:
     """Model, dataset and trace; here two of them."""
     pin = BlobPin(name="x", version=1, sha256="0" * 64, size_bytes=7_000_000)
