@@ -59,14 +59,16 @@ def pull(
     context: typer.Context,
     name: ModelName,
     version: Version = None,
-    to: Annotated[Path | None, typer.Option(help="File to write; NAME-VERSION.onnx where none is given.")] = None,
+    to: Annotated[Path | None, typer.Option(help="File to write; NAME-VERSION.SUFFIX if not given.")] = None,
 ) -> None:
     """Download a model, and check it."""
     from cli.downloads import save
+    from shared.jobs.formats import SUFFIXES
 
     with connected(context) as client:
         view = _chosen(client, name, version)
-        path = to or Path(f"{view.name}-{view.version}.onnx")
+        suffix = SUFFIXES.get(view.card.get("format", "onnx"), "")
+        path = to or Path(f"{view.name}-{view.version}{suffix}")
         save(client.download_model(view.name, view.version), path, sha256=view.sha256)
     show([str(path)])
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from follower.generate.blob_cache import BlobCache
-from follower.generate.tensorflow_models import write_savedmodel
-from follower.generate.torch_models import write_torchscript
+from follower.generate.exported_models import SAVEDMODEL, TORCHSCRIPT
 from model_repo.cards import ModelCard, parse_card
 from model_repo.savedmodel_tar import unpack
 from shared.errors import AttemptFailed, InvalidModel
-from shared.jobs.formats import SERVES, ModelFormat, ways_to_serve
+from shared.jobs.formats import SERVES, SUFFIXES, ModelFormat, ways_to_serve
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import CanonicalSpec, GeneratedModel, ModelSpec, NamedModel, ServiceSpec
 from shared.wire.assignment import Assignment, ModelPin
@@ -37,19 +36,19 @@ def _make_onnx(spec: CanonicalSpec, folder: Path) -> Model:
     from model_repo.canonical.families import generate  # noqa: PLC0415 - onnx is slow to import, and seldom needed
 
     model = generate(spec)
-    target = folder / "model.onnx"
+    target = folder / f"model{SUFFIXES['onnx']}"
     target.write_bytes(model.onnx_bytes)
     return Model(target, f"canonical-{spec.family}", model.card)
 
 
 def _make_torchscript(spec: CanonicalSpec, folder: Path) -> Model:
-    target = folder / "model.pt"
-    return Model(target, f"canonical-{spec.family}", write_torchscript(spec, target))
+    target = folder / f"model{SUFFIXES['torchscript']}"
+    return Model(target, f"canonical-{spec.family}", TORCHSCRIPT.write(spec, target))
 
 
 def _make_savedmodel(spec: CanonicalSpec, folder: Path) -> Model:
     target = folder / "model"
-    return Model(target, f"canonical-{spec.family}", write_savedmodel(spec, target))
+    return Model(target, f"canonical-{spec.family}", SAVEDMODEL.write(spec, target))
 
 
 MAKERS: Final[Mapping[ModelFormat, Make]] = {
@@ -59,7 +58,6 @@ MAKERS: Final[Mapping[ModelFormat, Make]] = {
 }
 """How canonical models are made in each format."""
 
-FILES: Final[Mapping[ModelFormat, str]] = {"onnx": "model.onnx", "torchscript": "model.pt", "savedmodel": "model.tar"}
 UNPACK: Final[Mapping[ModelFormat, Unpack]] = {"savedmodel": unpack}
 """Formats whose stored bytes are not what a platform loads."""
 
@@ -104,7 +102,7 @@ def _fetch(pin: ModelPin, service: ServiceSpec, folder: Path, cache: BlobCache) 
     if card.format not in SERVES[service.platform]:
         detail = f"{service.platform} does not load {card.format}; {ways_to_serve(card.format, service.platform)}"
         raise AttemptFailed(Cause.MODEL_UNAVAILABLE, f"model {pin.name}: {detail}")
-    target = folder / FILES[card.format]
+    target = folder / f"model{SUFFIXES[card.format]}"
     cache.link(pin, target)
     unpack = UNPACK.get(card.format)
     return Model(unpack(target, folder) if unpack else target, pin.name, card)

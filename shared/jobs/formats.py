@@ -10,6 +10,9 @@ PlatformName = Literal[
 
 ModelFormat = Literal["onnx", "torchscript", "savedmodel"]
 
+SUFFIXES: Final[Mapping[ModelFormat, str]] = {"onnx": ".onnx", "torchscript": ".pt", "savedmodel": ".tar"}
+"""Of the file in which a model is kept."""
+
 SERVES: Final[Mapping[PlatformName, tuple[ModelFormat, ...]]] = {
     "onnxruntime": ("onnx",),
     "openvino": ("onnx",),

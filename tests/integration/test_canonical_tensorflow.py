@@ -78,7 +78,7 @@ def test_without_the_engine_the_attempt_fails_and_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The follower does not import TensorFlow from anywhere else."""
-    monkeypatch.setattr("follower.generate.tensorflow_models.installed_version", lambda _engine: None)
+    monkeypatch.setattr("follower.generate.exported_models.installed_version", lambda _engine: None)
     with pytest.raises(AttemptFailed, match="platforms install tensorflow") as caught:
         MAKERS["savedmodel"](spec_of("fc"), tmp_path)
     assert caught.value.cause is Cause.MODEL_UNAVAILABLE
@@ -88,7 +88,7 @@ def test_what_tensorflow_says_of_a_failure_is_told(tmp_path: Path, monkeypatch: 
     """Its last line; here the engine's folder is empty."""
     require_engine("tensorflow")
     monkeypatch.setattr(
-        "follower.generate.tensorflow_models.environment_of", lambda _engine: {"PYTHONPATH": str(tmp_path)}
+        "follower.generate.exported_models.environment_of", lambda _engine: {"PYTHONPATH": str(tmp_path)}
     )
     with pytest.raises(AttemptFailed, match="No module named 'tensorflow'") as caught:
         MAKERS["savedmodel"](spec_of("fc"), tmp_path)

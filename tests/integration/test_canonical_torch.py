@@ -70,7 +70,7 @@ def test_without_the_engine_the_attempt_fails_and_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The follower does not import PyTorch from anywhere else."""
-    monkeypatch.setattr("follower.generate.torch_models.installed_version", lambda _engine: None)
+    monkeypatch.setattr("follower.generate.exported_models.installed_version", lambda _engine: None)
     with pytest.raises(AttemptFailed, match="platforms install torch") as caught:
         MAKERS["torchscript"](spec_of("fc"), tmp_path)
     assert caught.value.cause is Cause.MODEL_UNAVAILABLE

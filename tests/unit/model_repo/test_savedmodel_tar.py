@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from follower.generate.models import FILES, UNPACK
+from follower.generate.models import UNPACK
 from model_repo.format_checks import check_model
 from model_repo.savedmodel_tar import MAX_ENTRIES, check_savedmodel, pack, unpack
 from shared.errors import InvalidModel
@@ -52,8 +52,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_comes_out_as_it_went_in(tmp_path: Path) -> None:
     """Empty folders too; and the follower's table unpacks it."""
-    pack(folder_of(tmp_path / "source"), tmp_path / FILES["savedmodel"])
-    found = UNPACK["savedmodel"](tmp_path / FILES["savedmodel"], tmp_path)
+    pack(folder_of(tmp_path / "source"), tmp_path / "model.tar")
+    found = UNPACK["savedmodel"](tmp_path / "model.tar", tmp_path)
     assert contents(found) == CONTENT
     assert (found / "assets").is_dir()
 
