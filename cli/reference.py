@@ -79,7 +79,8 @@ SIGTERM and a closed terminal stop all of them in reverse order.
 
 A leader takes `INFERBENCH_LEASE_S`, `INFERBENCH_POLL_S`, `INFERBENCH_MAX_MODEL_BYTES` and `INFERBENCH_LOG_LEVEL` from
 the environment of `up`, a follower `INFERBENCH_LABELS`, `INFERBENCH_PREFLIGHT`, `INFERBENCH_MAX_BUSY_SHARE`,
-`INFERBENCH_INVALID_BUSY_SHARE`, `INFERBENCH_MAX_CACHE_BYTES`, `INFERBENCH_SLOT_LOCK_DIR` and `INFERBENCH_LOG_LEVEL`.
+`INFERBENCH_INVALID_BUSY_SHARE`, `INFERBENCH_MAX_CACHE_BYTES`, `INFERBENCH_SLOT_LOCK_DIR`, `INFERBENCH_ENDPOINT_HOSTS`,
+`INFERBENCH_IMAGES` and `INFERBENCH_LOG_LEVEL`.
 `INFERBENCH_PORT` is the leader's port where `--port` is not given; 0 takes a free one.
 
 A follower locks the cores (or GPUs) that it serves on, for the whole machine: two that measured on the same ones would

@@ -14,12 +14,13 @@ _SYSTEM: Final = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH",
     "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
-_LEADER_TUNING: Final = (
+LEADER_TUNING: Final = (
     "INFERBENCH_LEASE_S", "INFERBENCH_POLL_S", "INFERBENCH_MAX_MODEL_BYTES", "INFERBENCH_LOG_LEVEL",
 )  # fmt: skip
-_FOLLOWER_TUNING: Final = (
+FOLLOWER_TUNING: Final = (
     "INFERBENCH_LABELS", "INFERBENCH_PREFLIGHT", "INFERBENCH_MAX_BUSY_SHARE", "INFERBENCH_MAX_CACHE_BYTES",
-    "INFERBENCH_LOG_LEVEL", "INFERBENCH_SLOT_LOCK_DIR", "INFERBENCH_INVALID_BUSY_SHARE",
+    "INFERBENCH_LOG_LEVEL", "INFERBENCH_SLOT_LOCK_DIR", "INFERBENCH_INVALID_BUSY_SHARE", "INFERBENCH_ENDPOINT_HOSTS",
+    "INFERBENCH_IMAGES",
 )  # fmt: skip
 
 
@@ -71,8 +72,8 @@ def plan_stack(
     ``environment`` is the caller's; a child sees only the few names of it that are listed above.
     """
     system = _chosen(environment, _SYSTEM) | {"TMPDIR": str(data.temporary), "PYTHONSAFEPATH": "1"}
-    leader = _chosen(environment, _LEADER_TUNING)
-    follower = _chosen(environment, _FOLLOWER_TUNING)
+    leader = _chosen(environment, LEADER_TUNING)
+    follower = _chosen(environment, FOLLOWER_TUNING)
     return StackPlan(
         data=data,
         url=f"http://{LOOPBACK}:{ports.leader}",

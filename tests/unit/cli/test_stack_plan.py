@@ -7,8 +7,10 @@ import pytest
 
 from cli.stack.demo import tour
 from cli.stack.layout import DataDir
-from cli.stack.plan import ChildPlan, Ports, Programs, StackPlan, plan_stack
+from cli.stack.plan import FOLLOWER_TUNING, LEADER_TUNING, ChildPlan, Ports, Programs, StackPlan, plan_stack
 from cli.stack.readiness import BrokerAnswers, FollowerAlive, HttpAnswers, PortOpen
+from follower.settings import FollowerSettings
+from leader.settings import LeaderSettings
 
 DATA = DataDir(Path("/data dir"))
 CALLER = {
@@ -82,6 +84,15 @@ def test_a_child_gets_a_chosen_environment(plan: StackPlan) -> None:
     assert follower["INFERBENCH_SLOT_LOCK_DIR"] == "/locks"
     assert not {"INFERBENCH_LABELS", "INFERBENCH_SLOT_LOCK_DIR"} & set(leader)
     assert "INFERBENCH_LEASE_S" not in follower
+
+
+def test_every_setting_reaches_its_process(plan: StackPlan) -> None:
+    """A setting is either the stack's own to decide, or handed on from whoever starts the stack."""
+    decided = {name for each in plan.children for name in each.environment if name.startswith("INFERBENCH_")}
+    for settings, handed_on in ((LeaderSettings, LEADER_TUNING), (FollowerSettings, FOLLOWER_TUNING)):
+        names = {f"INFERBENCH_{field.upper()}" for field in settings.model_fields}
+        assert names <= decided | set(handed_on)
+        assert set(handed_on) <= names
 
 
 def test_a_folder_of_ours_cannot_shadow_our_packages(plan: StackPlan) -> None:
