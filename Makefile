@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= .inferbench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ENGINES := follower/engines/requirements
-COMPILE := $(BIN)/uv pip compile --quiet --excludes requirements/excluded.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+COMPILE := $(BIN)/uv pip compile --quiet --excludes requirements/excluded.in --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up test chaos check format bench images paper chaos-long docs lock clean
