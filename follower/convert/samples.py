@@ -66,6 +66,8 @@ def fitting_dataset(card: ModelCard) -> str:
         return "text-lines"
     if card.preprocess and set(card.labels) == {"0", "180"}:
         return "text-directions"
+    if any(op.op == "tokenize" for op in card.preprocess):
+        return "short-messages"
     return SYNTHETIC
 
 

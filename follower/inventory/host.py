@@ -12,7 +12,9 @@ from follower.inventory.cpu import Cpu
 from follower.inventory.gpus import read_gpus
 from shared.wire.identity import Inventory, PlatformOffer
 
-PACKAGES: Final = ("inferbench", "numpy", "onnx", "onnxruntime", "pillow", "pyarrow", "uvicorn", "uvloop", "httptools")
+PACKAGES: Final = (
+    "inferbench", "numpy", "onnx", "onnxruntime", "pillow", "pyarrow", "tokenizers", "uvicorn", "uvloop", "httptools",
+)  # fmt: skip
 """What can move a number: the load generator's and the server's libraries."""
 
 

@@ -10,6 +10,7 @@ from follower.pipeline.image import channels_first, decode_frames, decode_image,
 from follower.pipeline.protocol import Answer, Array, Postprocess, Preprocess
 from follower.pipeline.raster import Raster
 from follower.pipeline.scores import softmax, top_k
+from follower.pipeline.text import tokenize
 from shared.jobs.pipeline import PipelineSpec
 
 PREPROCESS: Final[Mapping[str, Callable[[Any], Callable[[Any], Any]]]] = {
@@ -18,8 +19,9 @@ PREPROCESS: Final[Mapping[str, Callable[[Any], Callable[[Any], Any]]]] = {
     "resize": resize,
     "normalize": normalize,
     "channels_first": channels_first,
+    "tokenize": tokenize,
 }
-"""Op name -> maker of a function from the op's parameters. Bytes become a ``Raster`` in the first op."""
+"""Op name -> maker of a function from the op's parameters. Bytes become a ``Raster``, or ids, in the first op."""
 
 POSTPROCESS: Final[Mapping[str, Callable[[Any, Sequence[str]], Callable[[Any], Any]]]] = {
     "softmax": softmax,
@@ -49,7 +51,9 @@ def build_preprocess(spec: PipelineSpec) -> Preprocess:
             value = [step(frame) for frame in value] if isinstance(value, list) else step(value)
         if isinstance(value, list):
             return np.stack([frame.tensor() for frame in value])
-        return value.tensor() if isinstance(value, Raster) else np.frombuffer(data, np.uint8)
+        if isinstance(value, Raster):
+            return value.tensor()
+        return value if isinstance(value, np.ndarray) else np.frombuffer(data, np.uint8)
 
     return run
 

@@ -59,13 +59,24 @@ class GraphBuilder:
 
     def finish(self, name: str, value: str, width: int, input_shape: Sequence[int]) -> bytes:
         """Adds the last linear layer to ``value`` (batch, width) and serialises the whole."""
-        scores = self.linear(value, width, CLASSES)
+        return self.serialise(name, self.linear(value, width, CLASSES), input_shape=input_shape, classes=CLASSES)
+
+    def serialise(
+        self,
+        name: str,
+        scores: str,
+        *,
+        input_shape: Sequence[int | str],
+        classes: int,
+        input_type: TensorProto.DataType = TensorProto.FLOAT,
+    ) -> bytes:
+        """The model whose output is ``scores``, a value of shape (batch, classes). Axes given by name are free."""
         self._nodes.append(helper.make_node("Identity", [scores], [OUTPUT], OUTPUT))
         graph = helper.make_graph(
             self._nodes,
             name,
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", *input_shape])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", CLASSES])],
+            [helper.make_tensor_value_info(INPUT, input_type, ["batch", *input_shape])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", classes])],
             self._initializers,
         )
         opsets = [helper.make_opsetid("", OPSET)]

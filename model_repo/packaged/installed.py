@@ -34,15 +34,16 @@ def load(name: str) -> tuple[Path, ModelCard]:
     path = _locate(name, model)
     found = _sha256(path)
     if found != model.sha256:
-        raise InvalidModel(
-            f"{path.name} of {model.distribution} has sha256 {found}; {name} is pinned to {model.sha256}"
-        )
+        carrier = model.distribution or "InferBench"
+        raise InvalidModel(f"{path.name} of {carrier} has sha256 {found}; {name} is pinned to {model.sha256}")
     with path.open("rb") as file:
         facts = check_onnx(file)
     return path, complete_card(_known(model, facts), onnx_fields(facts))
 
 
 def _locate(name: str, model: PackagedModel) -> Path:
+    if model.distribution is None:
+        return Path(__file__).with_name(model.file)
     try:
         path = Path(str(metadata.distribution(model.distribution).locate_file(model.file)))
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Trained networks that wheels on the Python package index carry. This table is all of them."""
+"""Trained networks that wheels on the Python package index, or this one, carry. This table is all of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from shared.jobs.pipeline import (
     PostprocessOp,
     PreprocessOp,
     Resize,
+    Softmax,
+    Tokenize,
     TopK,
 )
 
@@ -20,7 +22,7 @@ from shared.jobs.pipeline import (
 class PackagedModel:
     """One network: which file of which distribution it is, and what is known of it beside what the file says."""
 
-    distribution: str
+    distribution: str | None  # None: it lies beside this module
     file: str  # inside the distribution
     sha256: str
     task: str
@@ -68,5 +70,17 @@ PACKAGED: Final[Mapping[str, PackagedModel]] = {
         labels=("0", "180"),
         preprocess=_text_line(192),
         postprocess=(TopK(op="top_k", k=1),),
+    ),
+    "messages-cls": PackagedModel(
+        distribution=None,
+        file="messages-cls.onnx",
+        sha256="b162f4fd8d831e5d4a68cbeb10226006e56cb77f281547f8306dace554d89b0b",
+        task="text-classification",
+        description="naive Bayes as a sum of embeddings; a short message to a shop -> what it is about",
+        source="follower.generate.message_classifier, taught with generated messages",
+        license="as InferBench",
+        labels=("billing", "delivery", "fault", "praise"),
+        preprocess=(Tokenize(op="tokenize", max_length=48),),
+        postprocess=(Softmax(op="softmax"), TopK(op="top_k", k=1)),
     ),
 }

@@ -1,24 +1,28 @@
 """Pre- and post-processing of a job file: declared ops, never code."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from shared.jobs.section import Contradiction, Loc, Section, refuse
 
-Form = Literal["bytes", "pixels", "floats", "planes", "scores", "probabilities", "answer"]
-"""What a sample is between two ops: file bytes, uint8 HWC, float32 HWC, CHW; model output, then what it means."""
+Form = Literal["bytes", "pixels", "floats", "planes", "tokens", "scores", "probabilities", "answer"]
+"""What a sample is between two ops: file bytes, uint8 HWC, float32 HWC, CHW, ids; model output, then what it means."""
 
 _NAMES: dict[Form, str] = {
     "bytes": "the bytes of the dataset",
     "pixels": "an image",
     "floats": "a normalised image",
     "planes": "a channels-first image",
+    "tokens": "token ids",
     "scores": "the model's scores",
     "probabilities": "probabilities",
     "answer": "the final answer",
 }
+
+SHORT_MESSAGES_SHA256: Final = "533a24ba8265a0cac9b34bb42721341243934829465d2fe70b249beca7ff86e1"
+"""Of the tokenizer ``short-messages``: its vocabulary and how it splits text (follower/pipeline/vocabulary.py)."""
 
 
 class Op(Section):
@@ -99,6 +103,26 @@ class ChannelsFirst(Op):
     op: Literal["channels_first"]
 
 
+class Tokenize(Op):
+    """UTF-8 text -> int64 ids of shape (max_length,); a shorter text is filled up with the id 0 on the right.
+
+    The tokenizer is part of the task: its digest stands in the job, and so in what makes records comparable.
+    """
+
+    takes: ClassVar[tuple[Form, ...]] = ("bytes",)
+    gives: ClassVar[Form | None] = "tokens"
+
+    op: Literal["tokenize"]
+    tokenizer: Literal["short-messages"] = Field("short-messages", description="Which vocabulary and rules.")
+    tokenizer_sha256: str = Field(
+        SHORT_MESSAGES_SHA256,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Digest of the tokenizer; a follower that has another one under that name refuses the job.",
+    )
+    max_length: int = Field(64, ge=1, le=4096, description="How many ids every text becomes.")
+    truncate: bool = Field(True, description="Cut what is too long on the right; false: it is an error.")
+
+
 class Softmax(Op):
     """Scores -> probabilities over the last axis."""
 
@@ -127,7 +151,9 @@ class CtcDecode(Op):
     op: Literal["ctc_decode"]
 
 
-PreprocessOp = Annotated[DecodeImage | DecodeFrames | Resize | Normalize | ChannelsFirst, Field(discriminator="op")]
+PreprocessOp = Annotated[
+    DecodeImage | DecodeFrames | Resize | Normalize | ChannelsFirst | Tokenize, Field(discriminator="op")
+]
 PostprocessOp = Annotated[Softmax | TopK | CtcDecode, Field(discriminator="op")]
 
 

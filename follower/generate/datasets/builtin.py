@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 from follower.generate.datasets.dataset import Dataset
+from follower.generate.datasets.short_messages import short_messages
 from follower.generate.datasets.text_clips import text_clips
 from follower.generate.datasets.text_lines import text_directions, text_lines
 from shared.errors import NotFound
@@ -26,6 +27,9 @@ BUILTIN: Final[Mapping[str, Builtin]] = {
     ),
     "text-clips": Builtin(
         'Clips of 12 frames of those pictures in a moving hand, half upside down; the label is "0" or "180"', text_clips
+    ),
+    "short-messages": Builtin(
+        '320 short English texts; the label is "billing", "delivery", "fault" or "praise"', short_messages
     ),
 }
 

@@ -61,9 +61,10 @@ def test_a_model_that_answers_in_another_shape_is_refused() -> None:
 
 def test_packaged_models_are_compared_on_the_datasets_made_for_them() -> None:
     """By what their cards say of pipeline and labels."""
-    rec, cls = PACKAGED["ppocr-rec"], PACKAGED["ppocr-cls"]
+    rec, cls, messages = PACKAGED["ppocr-rec"], PACKAGED["ppocr-cls"], PACKAGED["messages-cls"]
     assert fitting_dataset(ModelCard(preprocess=rec.preprocess, postprocess=rec.postprocess)) == "text-lines"
     assert fitting_dataset(ModelCard(preprocess=cls.preprocess, labels=cls.labels)) == "text-directions"
+    assert fitting_dataset(ModelCard(preprocess=messages.preprocess, labels=messages.labels)) == "short-messages"
     assert fitting_dataset(ModelCard(inputs=(X,))) == "synthetic"
 
 

@@ -68,7 +68,7 @@ def test_the_same_environment_gives_the_same_bytes() -> None:
 
 def test_the_table_holds_what_is_announced() -> None:
     """Names, descriptions and datasets agree."""
-    assert builtin() == ("text-lines", "text-directions", "text-clips")
+    assert builtin() == ("text-lines", "text-directions", "text-clips", "short-messages")
     for name in builtin():
         assert load_builtin(name).name == name
         assert BUILTIN[name].description
