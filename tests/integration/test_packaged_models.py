@@ -67,3 +67,12 @@ def test_lines_upside_down_are_not_read_by_luck() -> None:
     read = [answer.label for _, answer in answers("ppocr-rec", "text-directions")]
     hits = [text == upright[sample.name] for text, sample in zip(read, turned, strict=True) if sample.label == "180"]
     assert sum(hits) / len(hits) < 0.2
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_the_classifier_of_messages_tells_what_they_are_about(batch_size: int) -> None:
+    """Four of five, alone and batched, and it is not surer of itself than it is right by much."""
+    pairs = list(answers("messages-cls", "short-messages", batch_size=batch_size))
+    right = sum(answer.label == label for label, answer in pairs) / len(pairs)
+    assert 0.8 <= right < 1
+    assert abs(sum(answer.confidence for _, answer in pairs) / len(pairs) - right) < 0.15
