@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from follower.link.run_link import RunLink
 from follower.serve.containers.images import image_of
 from follower.serve.protocol import ServeRequest, ServerPipeline
 from shared.errors import AttemptFailed, InvalidInput, NotFound
+from shared.jobs.endpoint_api import TemplateApi
 from shared.jobs.lifecycle import Cause
 from shared.jobs.network import link_of
 from shared.jobs.spec import GeneratedModel
@@ -61,6 +63,7 @@ class Prepared:
             server_cores=slot.server_cores,
             workdir=self.directory.server,
             example_shapes=self._example_shapes(),
+            example=self._example(),
             pipeline=self._server_pipeline(),
             request_stages=spec.collect.request_stages,
             labels=self._labels(),
@@ -102,6 +105,19 @@ class Prepared:
 
         sample = build_preprocess(spec.pipeline)(self.dataset.samples[0].data)
         return {inputs[0].name: batch_of(spec.pipeline, [sample]).shape}
+
+    def _example(self) -> npt.NDArray[Any] | None:
+        """The first sample, where the service needs one to answer anything at all.
+
+        Raises:
+            PipelineFailed: it cannot be pre-processed.
+        """
+        spec = self.order.assignment.spec
+        if self.dataset is None or not isinstance(spec.service.endpoint, TemplateApi):
+            return None
+        from follower.pipeline.chain import batch_of, build_preprocess  # noqa: PLC0415 - Pillow is slow to import
+
+        return batch_of(spec.pipeline, [build_preprocess(spec.pipeline)(self.dataset.samples[0].data)])
 
 
 def prepare(order: AttemptOrder, directory: AttemptDir, story: Story) -> Prepared:

@@ -11,7 +11,9 @@ from follower.load.predict_json import decode_predict, encode_predict
 from follower.load.predict_message import decode_predict_message, encode_predict_message
 from follower.load.protocol import Target
 from follower.load.response import ResponseReader
+from follower.load.template_http import TemplateReader, decode_template, encode_template
 from follower.serve.protocol import DialectName, Endpoint
+from shared.jobs.endpoint_api import TemplateApi
 
 
 class Dialect(Protocol):
@@ -100,22 +102,49 @@ class TensorFlowGrpcDialect(GrpcDialect):
         return decode_predict_message(codec.body)
 
 
+class TemplateHttpDialect:
+    """Plain HTTP, with the sample in the body that the target's template gives."""
+
+    def path(self, model_name: str) -> str:  # noqa: ARG002 - the template names it
+        return "/"
+
+    def encode(self, target: Target, inputs: Sequence[InputTensor]) -> bytes:
+        return encode_template(target, _template_of(target), inputs)
+
+    def decode(self, codec: Codec) -> dict[str, Array]:
+        if not isinstance(codec, TemplateReader):
+            raise TypeError("answers to a template are read by the codec that was made for it")
+        return decode_template(codec)
+
+    def codec(self, target: Target, *, keep_body: bool) -> Codec:
+        return TemplateReader(_template_of(target), keep_body=keep_body)
+
+
+def _template_of(target: Target) -> TemplateApi:
+    if target.template is None:
+        raise ValueError("dialect template-http needs a target with a template")
+    return target.template
+
+
 DIALECTS: Final[Mapping[DialectName, Dialect]] = {
     "openinference-http": HttpDialect(),
     "openinference-grpc": GrpcDialect(),
     "tensorflow-rest": TensorFlowRestDialect(),
     "tensorflow-grpc": TensorFlowGrpcDialect(),
+    "template-http": TemplateHttpDialect(),
 }
 
 
 def target_of(endpoint: Endpoint) -> Target:
     """Where a service takes inferences of its model."""
+    template = endpoint.template
     return Target(
         host=endpoint.host,
         port=endpoint.port,
-        path=DIALECTS[endpoint.dialect].path(endpoint.model_name),
+        path=template.path if template else DIALECTS[endpoint.dialect].path(endpoint.model_name),
         dialect=endpoint.dialect,
         model_name=endpoint.model_name,
         numbered=endpoint.numbered,
         authority=endpoint.authority,
+        template=template,
     )

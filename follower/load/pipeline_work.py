@@ -52,6 +52,8 @@ class PipelineWork:
             rows = outputs_of(self._pipeline, output, len(self._raw[payload]))
         except ValueError as error:
             raise MalformedAnswer(str(error)) from error
+        if rows.dtype == object and self._pipeline.postprocess:
+            raise MalformedAnswer("the output is text, and pipeline.postprocess takes scores")
         answers = tuple(self._postprocess(row) for row in rows)
         if self._answers[payload] is None:
             self._answers[payload] = answers

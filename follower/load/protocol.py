@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from follower.serve.protocol import DialectName
 from shared.errors import AttemptFailed
+from shared.jobs.endpoint_api import TemplateApi
 from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
 from shared.measure.columns import Columns
@@ -31,6 +32,7 @@ class Target:
     model_name: str = ""  # gRPC names the model inside the message
     authority: str = ""  # host and port as requests name them; "": host and port above
     numbered: bool = False  # requests have room for a number; dialects of the Open Inference Protocol only
+    template: TemplateApi | None = None  # of dialect template-http
 
     @property
     def protocol(self) -> Literal["http", "grpc"]:

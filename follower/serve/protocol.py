@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
+from shared.jobs.endpoint_api import TemplateApi
 from shared.jobs.pipeline import PipelineSpec
 from shared.jobs.spec import ServiceSpec
 from shared.measure.record import ColdStart
@@ -61,6 +62,8 @@ class ServeRequest:
     memory_bytes: int | None = None  # most address space that the server may take; None: no limit
     example_shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Shapes for the first inference by input name, for models whose free dimensions cannot be guessed."""
+    example: npt.NDArray[Any] | None = None
+    """One sample as the load will send it, batch first, for the first inference of what describes no input itself."""
     request_stages: bool = True
     """Whether a server that can write single requests down is to do so."""
     pipeline: ServerPipeline | None = None
@@ -84,6 +87,7 @@ class Endpoint:
     pipeline_model: str | None = None  # where the server does the pipeline: the name that takes raw samples
     authority: str = ""  # host and port as requests are to name them; "": those above
     numbered: bool = False  # every request is to carry its number as its id: ``request_stages`` needs it
+    template: TemplateApi | None = None  # of dialect template-http
 
 
 @dataclass(frozen=True, kw_only=True)

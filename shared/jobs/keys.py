@@ -35,6 +35,9 @@ _CAME_LATER: Final = {"workload": {"think_time": "0s", "max_in_flight": None}}
 _NOT_CONFIGURATION: Final = frozenset({"ready_timeout"})
 """A limit on the start that leaves no trace in what is measured."""
 
+_SERVICE_CAME_LATER: Final = frozenset({"endpoint"})
+"""As with the task's sections: left out of keys where it is None."""
+
 _WHERE: Final = frozenset({"requires"})
 """Says which followers may take a run; what is known of those is in the key itself."""
 
@@ -107,8 +110,12 @@ def configuration_key(
         hardware: as ``hardware_of`` gives it.
         versions: of the platform and everything else that decides how fast it is.
     """
-    served = service.model_dump(mode="json", exclude=set(_NOT_CONFIGURATION))
-    return digest_of([comparability, served, dict(hardware), dict(versions)])
+    dumped = service.model_dump(mode="json", exclude=set(_NOT_CONFIGURATION))
+    return digest_of([comparability, _as_it_was(dumped), dict(hardware), dict(versions)])
+
+
+def _as_it_was(service: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in service.items() if key not in _SERVICE_CAME_LATER or value is not None}
 
 
 def hardware_of(inventory: Inventory, slot: Slot) -> dict[str, Any]:
@@ -136,7 +143,8 @@ def asked_key(comparability: str, spec: RunSpec) -> str:
         comparability: the run's comparability key.
         spec: the run.
     """
-    return digest_of([comparability, spec.model_dump(mode="json", include=set(COMPARED_SECTIONS - _WHERE))])
+    dumped = spec.model_dump(mode="json", include=set(COMPARED_SECTIONS - _WHERE))
+    return digest_of([comparability, {**dumped, "service": _as_it_was(dumped["service"])}])
 
 
 def place_key(registration: Registration, slot: Slot, service: ServiceSpec) -> str:

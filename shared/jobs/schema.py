@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
+from shared.jobs.endpoint_api import HEADER_NAME_PATTERN, HEADER_VALUE_PATTERN, POINTER_PATTERN, URL_PATH_PATTERN
 from shared.jobs.section import Loc
 from shared.jobs.spec import LABEL_PATTERN, MAX_SEED, NAME_PATTERN, URL_PATTERN, JobSpec, RunSpec
 from shared.jobs.units import DURATION_PATTERN, format_duration
@@ -21,6 +22,10 @@ _PATTERNS: Final = {
     NAME_PATTERN: "a name: lower-case letters and digits, with . _ - between them, at most 64 characters",
     LABEL_PATTERN: "letters and digits, with _ - between them, at most 63 characters",
     URL_PATTERN: "an http:// or https:// address",
+    URL_PATH_PATTERN: "a path that begins with /, without spaces and #",
+    HEADER_NAME_PATTERN: "a header's name",
+    HEADER_VALUE_PATTERN: "a header's value, in printable ASCII",
+    POINTER_PATTERN: "a JSON pointer such as /scores or /outputs/0; empty for the whole answer",
     DURATION_PATTERN: "a duration with a unit, such as 200ms, 5s or 2m",
 }
 _ORDER: Final = (

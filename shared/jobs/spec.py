@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from shared.jobs.endpoint_address import parse_address
+from shared.jobs.endpoint_api import EndpointSpec, TemplateApi
 from shared.jobs.formats import PlatformName
 from shared.jobs.network import NetworkSpec
 from shared.jobs.pipeline import CtcDecode, PipelineSpec
@@ -132,6 +133,11 @@ class ServiceSpec(Section):
     url: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
         None, description="Address of the existing endpoint; for platform `endpoint` and no other."
     )
+    endpoint: EndpointSpec | None = Field(
+        None,
+        description="What is spoken there, chosen by `api`; Open Inference Protocol where absent. For platform"
+        " `endpoint` and no other.",
+    )
     ready_timeout: DurationNs = Field(
         60_000_000_000,
         gt=0,
@@ -141,7 +147,7 @@ class ServiceSpec(Section):
 
     @model_validator(mode="after")
     def _url_belongs_to_endpoint(self) -> Self:
-        refuse(self._misplaced_url())
+        refuse([*self._misplaced_url(), *self._misplaced_endpoint()])
         return self
 
     def _misplaced_url(self) -> Iterator[Contradiction]:
@@ -156,6 +162,13 @@ class ServiceSpec(Section):
             yield Contradiction(
                 ("url",), f"a url goes with platform endpoint only; {self.platform} is started by the follower"
             )
+
+    def _misplaced_endpoint(self) -> Iterator[Contradiction]:
+        if self.platform != "endpoint" and self.endpoint is not None:
+            message = f"goes with platform endpoint only; {self.platform} says itself what it speaks"
+            yield Contradiction(("endpoint",), message)
+        if isinstance(self.endpoint, TemplateApi) and self.protocol != "http":
+            yield Contradiction(("protocol",), f"api template is plain HTTP; {self.protocol} has no such requests")
 
 
 class RequestsSpec(Section):
@@ -245,6 +258,27 @@ def _request_too_large(service: ServiceSpec, requests: RequestsSpec) -> Iterator
         yield Contradiction(("requests", "batch_size"), message)
 
 
+def _unfit_for_a_template(
+    service: ServiceSpec, requests: RequestsSpec, pipeline: PipelineSpec
+) -> Iterator[Contradiction]:
+    template = service.endpoint
+    if not isinstance(template, TemplateApi):
+        return
+    if requests.batch_size != 1:
+        yield Contradiction(("requests", "batch_size"), "a template's request carries one sample; set it to 1")
+    if requests.dataset == "synthetic" and (template.sample != "json" or template.shape is None):
+        message = "synthetic tensors go into a template as sample: json of a given shape; or name a dataset"
+        yield Contradiction(("requests", "dataset"), message)
+    if pipeline.preprocess and template.sample != "json":
+        message = f"sample {template.sample} sends the dataset's bytes as they are; drop the ops or use sample: json"
+        yield Contradiction(("pipeline", "preprocess"), message)
+    if pipeline.frames is not None:
+        yield Contradiction(("pipeline", "preprocess"), "a template's request carries one sample, and not its frames")
+    if pipeline.postprocess and template.answer is None:
+        message = "nothing to post-process: say with service.endpoint.answer where the scores are"
+        yield Contradiction(("pipeline", "postprocess"), message)
+
+
 def _no_load_to_limit(slo: SloSpec | None, workload: WorkloadSpec) -> Iterator[Contradiction]:
     if isinstance(workload, ColdStartWorkload) and slo is not None:
         yield Contradiction(("slo",), "a cold start has no load that could meet a limit; drop slo")
@@ -262,6 +296,7 @@ _RULES: Final[tuple[tuple[tuple[str, ...], Callable[..., Iterator[Contradiction]
     (("requests", "workload"), _not_multi_stream),
     (("service", "workload"), _nothing_to_start),
     (("service", "requests"), _request_too_large),
+    (("service", "requests", "pipeline"), _unfit_for_a_template),
     (("slo", "workload"), _no_load_to_limit),
     (("network", "workload"), _no_link_to_cross),
 )

@@ -1,19 +1,18 @@
 """An endpoint that somebody else runs, as a service: nothing of it is started, pinned, watched or stopped."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from follower.load.ask import NoAnswer
-from follower.load.dialects import target_of
 from follower.load.encode import MalformedAnswer
-from follower.serve.endpoint.metadata import grpc_metadata
+from follower.serve.endpoint.apis import api_of
 from follower.serve.endpoint.resolve import Resolved
-from follower.serve.openinference.client import OpenInferenceClient, RefusedByServer, Unreachable
+from follower.serve.openinference.client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
 from follower.serve.protocol import Endpoint, ServeRequest
-from follower.serve.triton.first_inference import infer_zeros
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.measure.record import ColdStart
@@ -31,6 +30,7 @@ class EndpointService:
     def __init__(self, request: ServeRequest, resolved: Resolved) -> None:
         self._request = request
         self._resolved = resolved
+        self._api = api_of(request)
         self._metadata: ModelMetadata | None = None
         self._log = request.workdir / LOG_FILE
         request.workdir.mkdir(parents=True, exist_ok=True)
@@ -42,8 +42,9 @@ class EndpointService:
             host=self._resolved.address,
             port=self._resolved.named.port,
             model_name=self._request.model_name,
-            dialect="openinference-grpc" if self._request.service.protocol == "grpc" else "openinference-http",
+            dialect=self._api.dialect,
             authority=str(self._resolved.named),
+            template=self._api.template,
         )
 
     @property
@@ -93,31 +94,26 @@ class EndpointService:
         """It runs on."""
 
     def _described(self, timeout_s: float) -> ModelMetadata:
-        """Raises NoAnswer or Unreachable; AttemptFailed where asking again cannot help."""
-        endpoint = self.endpoint
-        try:
-            if endpoint.dialect == "openinference-grpc":
-                return grpc_metadata(target_of(endpoint), round(timeout_s * 1e9))
-            client = OpenInferenceClient(
-                host=endpoint.host, port=endpoint.port, model=endpoint.model_name, authority=endpoint.authority
-            )
-            return client.metadata(timeout_s)
-        except RefusedByServer as error:
-            self._give_up_on(error.status, str(error))
-            raise NoAnswer(str(error), error.status) from error
-        except NoAnswer as error:
-            self._give_up_on(error.status, str(error))
-            raise
+        """Raises NoAnswer, Unreachable or MalformedAnswer; AttemptFailed where asking again cannot help."""
+        with self._final():
+            return self._api.describe(self.endpoint, timeout_s)
 
     def _inferred(self, metadata: ModelMetadata, timeout_s: float) -> None:
         try:
-            infer_zeros(self.endpoint, metadata, timeout_s, self._request.example_shapes)
-        except NoAnswer as error:
-            self._give_up_on(error.status, str(error))
-            raise
+            with self._final():
+                self._api.infer(self.endpoint, metadata, timeout_s)
         except KeyError as error:
             detail = f"endpoint {self._resolved.named}: datatype {error} cannot be sent"
             raise AttemptFailed(Cause.MODEL_LOAD_FAILED, detail) from error
+
+    @contextmanager
+    def _final(self) -> Iterator[None]:
+        """Raises AttemptFailed for a refusal that stays, NoAnswer for any other; the rest passes through."""
+        try:
+            yield
+        except (NoAnswer, RefusedByServer) as error:
+            self._give_up_on(error.status, str(error))
+            raise NoAnswer(str(error), error.status) from error
 
     def _give_up_on(self, status: int, said: str) -> None:
         """Raises AttemptFailed where the answer is one that stays."""

@@ -26,6 +26,7 @@ class RestClient:
     host: str
     port: int
     model: str
+    authority: str = ""  # host and port as requests name them; "": host and port above
 
     def is_available(self, timeout_s: float) -> None:
         """Asks whether a version of the model takes requests.
@@ -75,7 +76,7 @@ class RestClient:
     def _get(self, path: str, timeout_s: float) -> bytes:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Host": self.authority} if self.authority else {})
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:

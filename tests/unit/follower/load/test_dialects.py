@@ -7,13 +7,16 @@ from support import http2_peer as peer
 from follower.load.dialects import DIALECTS, target_of
 from follower.load.encode import InputTensor, MalformedAnswer
 from follower.serve.protocol import DialectName, Endpoint
+from shared.jobs.endpoint_api import TemplateApi
 
 INPUT = InputTensor(name="x", datatype="FP32", array=np.zeros((1, 2), dtype=np.float32))
+TEMPLATE = TemplateApi(api="template", path="/p", body="[{{sample}}]", sample="json")
 
 
 def endpoint(dialect: DialectName, host: str = "127.0.0.1") -> Endpoint:
     """Of a model named resnet."""
-    return Endpoint(host=host, port=8000, model_name="resnet", dialect=dialect)
+    template = TEMPLATE if dialect == "template-http" else None
+    return Endpoint(host=host, port=8000, model_name="resnet", dialect=dialect, template=template)
 
 
 def test_http_names_the_model_in_the_path_and_grpc_in_the_message() -> None:

@@ -125,7 +125,7 @@ def test_the_quickstart_is_short_and_uses_a_real_model() -> None:
 def test_the_example_with_every_key_has_every_key() -> None:
     """Sections have no honoured key that the example leaves out; alternatives are named in its comments."""
     text = (ROOT / "examples/jobs/every-key.yaml").read_text("utf-8")
-    later = {"url", "distinct", "generate"}  # endpoint, synthetic data, and the other variants
+    later = {"url", "endpoint", "distinct", "generate"}  # endpoint, synthetic data, and the other variants
     schema = job_json_schema()
     sections = [
         "ServiceSpec",

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from shared.jobs.keys import (
     COMPARED_SECTIONS,
     TASK_SECTIONS,
+    asked_key,
     comparability_key,
     configuration_key,
     hardware_of,
@@ -88,6 +89,7 @@ DOES_NOT_MATTER: dict[str, Any] = {
     "service.batching.max_batch_size": 4,
     "service.batching.max_delay_ms": 4,
     "service.url": "",  # goes with platform endpoint only
+    "service.endpoint": "",  # the same; a template is part of the model's name, see tests of model_repo.identity
     "service.ready_timeout": "5s",
     "slo.p50_ms": 1,
     "slo.p90_ms": 1,
@@ -214,6 +216,21 @@ def test_the_key_is_stable_across_releases() -> None:
         key_of(RunSpec.model_validate(BASES["fc"]))
         == "346602943c7e95325bf71981fcf90c651934e6d3158c7071fa01da93142f6e54"
     )
+
+
+def test_a_section_that_came_later_leaves_older_keys_as_they_are() -> None:
+    """These values are those of the release before ``service.endpoint``; where that is given, it counts."""
+    endpoint = {"platform": "endpoint", "url": "http://10.0.0.1:8000"}
+    spoken = {**endpoint, "endpoint": {"api": "tensorflow"}}
+    keys = [configuration_key("k", ServiceSpec.model_validate(service), {}, {}) for service in ({}, endpoint, spoken)]
+    assert keys[:2] == [
+        "e3bdcada6757f9233add17f4a7fec57cd2e8df3012ed1c4179aa7f6b095195cb",
+        "3dfd518b589e5fa5483ec5441178bdfdcabedb79a30c361d9e97c4b368010187",
+    ]
+    assert keys[2] not in keys[:2]
+    run = {"model": {"generate": {"family": "fc"}}, "workload": {"pattern": "poisson", "rate": 5, "seed": 3}}
+    key = asked_key("c", RunSpec.model_validate(run))
+    assert key == "f5aab099e60c185ef875cb6422b33a77d00282a345500ebb9680db9b56fb9f7f"
 
 
 def test_the_task_is_readable() -> None:
