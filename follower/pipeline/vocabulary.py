@@ -32,7 +32,7 @@ PIECES: Final = (
     *(CONTINUED + sign for sign in digits + ascii_lowercase),
     *WORDS,
 )
-"""A piece's id is its place. Any ASCII text can be put together from them."""
+"""A piece's id is its place. Printable ASCII can be put together from them, but for words of more than 100 letters."""
 
 
 def digest() -> str:
