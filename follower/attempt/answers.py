@@ -12,6 +12,7 @@ from follower.load.work import Work
 from follower.pipeline.protocol import Answer as PipelineAnswer
 from follower.pipeline.protocol import PipelineFailed
 from shared.errors import AttemptFailed
+from shared.jobs.endpoint_api import TemplateApi
 from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
 from shared.measure.record import Answer, Quality
@@ -23,10 +24,20 @@ MOST_SHOWN: Final = 200
 """Answers kept in the record; the share is over all that were checked."""
 
 
-def metric_of(pipeline: PipelineSpec) -> str | None:
-    """How answers of this pipeline compare with labels; None where it ends in numbers."""
+def metric_of(pipeline: PipelineSpec, template: TemplateApi | None = None) -> str | None:
+    """How answers of this pipeline compare with labels; None where it ends in numbers.
+
+    What a template's pointer leads to may be text, which is an answer without any op.
+    """
+    if template is not None and template.answer is not None and not pipeline.postprocess:
+        return "exact-match"
     last = pipeline.postprocess[-1].op if pipeline.postprocess else None
     return {"ctc_decode": "exact-match", "top_k": "top-1"}.get(last or "")
+
+
+def are_answers(answered: Sequence[object]) -> bool:
+    """Whether anything was answered that a label can be held against; numbers are not."""
+    return any(said is not None for payload in answered if isinstance(payload, tuple) for said in payload)
 
 
 def ask_all(
@@ -73,6 +84,8 @@ def grade(metric: str, samples: Sequence[Sample], answered: Sequence[object], ba
 
 def _answer(sample: Sample, payload_answers: object, position: int) -> Answer:
     said = payload_answers[position] if isinstance(payload_answers, tuple) else None
+    if isinstance(said, str):
+        return Answer(sample=sample.name, answer=said, label=sample.label)
     if not isinstance(said, PipelineAnswer):
         return Answer(sample=sample.name, answer="", label=sample.label)
     return Answer(sample=sample.name, answer=said.label, label=sample.label, confidence=said.confidence)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from follower.attempt.answers import MOST_CHECKED, ask_all, grade, metric_of
+from follower.attempt.answers import MOST_CHECKED, are_answers, ask_all, grade, metric_of
 from follower.attempt.calibration import Calibrated, calibrate
 from follower.attempt.circumstances import circumstances_of, manifest_of
 from follower.attempt.load import build_load
@@ -88,7 +88,8 @@ def _check_answers(
     dataset, batch_size = prepared.dataset, prepared.order.assignment.spec.requests.batch_size
     if dataset is None:
         return None, ()
-    metric = metric_of(request.pipeline)
+    template = request.target.template
+    metric = metric_of(request.pipeline, template)
     if metric is None:
         return None, (NO_ANSWERS,)
     if not any(sample.label is not None for sample in dataset.samples):
@@ -96,6 +97,8 @@ def _check_answers(
     count = min(len(request.encoded or request.raw), -(-MOST_CHECKED // batch_size))
     story.tell("checking-answers", f"{len(dataset.samples)} samples, once each")
     answered = ask_all(work_of(request), request.target, count, request.request_timeout_ns, service.check)
+    if template is not None and not are_answers(answered):
+        return None, (NO_ANSWERS,)
     quality = grade(metric, dataset.samples, answered, batch_size)
     labelled = sum(sample.label is not None for sample in dataset.samples)
     partial = f"quality is over {quality.n} of {labelled} labelled samples"

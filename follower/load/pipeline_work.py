@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from follower.load.codec import Codec
 from follower.load.dialects import DIALECTS
-from follower.load.encode import InputTensor, MalformedAnswer
+from follower.load.encode import Array, InputTensor, MalformedAnswer
 from follower.load.predict_json import UNNAMED
 from follower.load.protocol import LoadRequest
 from follower.pipeline.chain import batch_of, build_postprocess, build_preprocess, outputs_of
@@ -52,8 +52,12 @@ class PipelineWork:
             rows = outputs_of(self._pipeline, output, len(self._raw[payload]))
         except ValueError as error:
             raise MalformedAnswer(str(error)) from error
-        if rows.dtype == object and self._pipeline.postprocess:
-            raise MalformedAnswer("the output is text, and pipeline.postprocess takes scores")
-        answers = tuple(self._postprocess(row) for row in rows)
+        answers = tuple(self._postprocess(row) for row in rows) if rows.dtype != object else self._texts(rows)
         if self._answers[payload] is None:
             self._answers[payload] = answers
+
+    def _texts(self, rows: Array) -> tuple[str | None, ...]:
+        """What a service says in words is its answer; None for strings that are not one to a sample."""
+        if self._pipeline.postprocess:
+            raise MalformedAnswer("the output is text, and pipeline.postprocess takes scores")
+        return tuple(row.decode(errors="replace") if isinstance(row, bytes) else None for row in rows)

@@ -75,7 +75,8 @@ class EndpointService:
 
     def facts(self) -> Mapping[str, Any]:
         named = self._resolved.named
-        return {"engine": "endpoint", "endpoint": str(named), "address": self._resolved.address}
+        spoken = {"dialect": self._api.dialect}
+        return {"engine": "endpoint", "endpoint": str(named), "address": self._resolved.address, **spoken}
 
     def statistics(self) -> None:
         """Not asked: it may serve others, too."""

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from follower.attempt.answers import ask_all, grade, metric_of
+from follower.attempt.answers import are_answers, ask_all, grade, metric_of
 from follower.generate.datasets.dataset import Sample
 from follower.load.codec import Codec
 from follower.load.encode import MalformedAnswer
 from follower.load.protocol import Target
 from follower.pipeline.protocol import Answer, PipelineFailed
 from shared.errors import AttemptFailed
+from shared.jobs.endpoint_api import TemplateApi
 from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
 
@@ -139,3 +140,28 @@ def test_the_pipelines_end_decides_how_answers_compare() -> None:
     assert metric_of(PipelineSpec.model_validate({"postprocess": [{"op": "softmax"}, {"op": "top_k"}]})) == "top-1"
     assert metric_of(PipelineSpec.model_validate({"postprocess": [{"op": "softmax"}]})) is None
     assert metric_of(PipelineSpec()) is None
+
+
+def test_what_a_template_points_at_may_be_text_that_has_to_match_whole() -> None:
+    """Unless ops make something else of it; without a pointer there is nothing."""
+    pointed, silent = (
+        TemplateApi(api="template", path="/", body="{{sample}}", sample="json", answer=answer)
+        for answer in ("/a", None)
+    )
+    assert metric_of(PipelineSpec(), pointed) == "exact-match"
+    assert metric_of(PipelineSpec.model_validate({"postprocess": [{"op": "top_k"}]}), pointed) == "top-1"
+    assert metric_of(PipelineSpec(), silent) is None
+
+
+def test_numbers_are_no_answers() -> None:
+    """A payload's answers stand in one tuple; one word among them is enough."""
+    assert not are_answers([None, (None,), (None, None)])
+    assert are_answers([None, (None, "cat")])
+    assert are_answers([(Answer("cat", 0.5),)])
+
+
+def test_words_are_graded_without_a_confidence() -> None:
+    """The service did not say how sure it was."""
+    quality = grade("exact-match", [sample("a", "cat"), sample("b", "dog")], [("cat",), ("cow",)], 1)
+    assert quality.value == 0.5
+    assert [(shown.answer, shown.confidence) for shown in quality.answers] == [("cat", None), ("cow", None)]
