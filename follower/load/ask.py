@@ -30,7 +30,7 @@ def ask(target: Target, request: bytes, timeout_ns: int) -> Codec:
         with socket.create_connection((target.host, target.port), timeout=timeout_ns / 1e9) as connection:
             connection.sendall(codec.greeting())
             connection.sendall(codec.start(request))
-            while not codec.feed(memoryview(_receive(connection))):
+            while not _is_whole(codec, connection.recv(_READ_BYTES)):
                 connection.sendall(codec.outgoing())
     except (OSError, MalformedResponse) as error:
         raise NoAnswer(str(error)) from error
@@ -39,8 +39,10 @@ def ask(target: Target, request: bytes, timeout_ns: int) -> Codec:
     return codec
 
 
-def _receive(connection: socket.socket) -> bytes:
-    data = connection.recv(_READ_BYTES)
-    if not data:
-        raise ConnectionResetError("the service closed the connection")
-    return data
+def _is_whole(codec: Codec, data: bytes) -> bool:
+    """Whether the answer is complete with ``data``; the end of the connection, without any, may be how it ends."""
+    if data:
+        return codec.feed(memoryview(data))
+    if codec.feed_eof():
+        return True
+    raise ConnectionResetError("the service closed the connection")

@@ -23,7 +23,7 @@ _PATTERNS: Final = {
     LABEL_PATTERN: "letters and digits, with _ - between them, at most 63 characters",
     URL_PATTERN: "an http:// or https:// address",
     URL_PATH_PATTERN: "a path that begins with /, without spaces and #",
-    HEADER_NAME_PATTERN: "a header's name",
+    HEADER_NAME_PATTERN: "a header's name: letters and digits, with _ - between them",
     HEADER_VALUE_PATTERN: "a header's value, in printable ASCII",
     POINTER_PATTERN: "a JSON pointer such as /scores or /outputs/0; empty for the whole answer",
     DURATION_PATTERN: "a duration with a unit, such as 200ms, 5s or 2m",

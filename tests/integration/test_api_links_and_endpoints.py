@@ -1,5 +1,6 @@
 """Jobs over a network link, and jobs for what runs already: what a submit says of them, before anything runs."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,21 @@ async def test_an_address_that_is_not_plain_http_is_a_fault_of_the_job(api: Api)
     answer = await api.submit(endpoint("https://triton.lab:8000"))
     assert answer.status_code == 422
     assert "https:// is not spoken" in answer.text
+
+
+async def test_a_body_template_is_kept_as_it_was_given(api: Api) -> None:
+    """Braces, quotes and header names come back out of the store."""
+    template = {
+        "api": "template",
+        "path": "/p?a=$b",
+        "headers": {"X-Team_1": "a.b$c"},
+        "body": '{"a.b": "{{sample}}", "$c": 1}',
+        "sample": "base64",
+    }
+    service = {"platform": "endpoint", "url": "http://triton.lab:8000", "endpoint": template}
+    more = f"service: {json.dumps(service)}\nrequests: {{dataset: images-small}}"
+    answer = await api.submit(JOB.format(model="{name: theirs}", more=more))
+    assert answer.status_code == 201, answer.text
+    async with api.client(Role.VIEWER) as client:
+        job = await client.get(f"/api/v1/jobs/{answer.json()['id']}")
+    assert job.json()["spec"]["service"]["endpoint"] == template, job.text

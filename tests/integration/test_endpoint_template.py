@@ -43,7 +43,9 @@ class Asked:
 
 
 @contextmanager
-def serving(says: Callable[[bytes], tuple[int, Mapping[str, str], bytes]]) -> Iterator[Asked]:
+def serving(
+    says: Callable[[bytes], tuple[int, Mapping[str, str], bytes]], *, says_length: bool = True
+) -> Iterator[Asked]:
     """The service, on a free port."""
     asked = Asked(says)
 
@@ -58,7 +60,8 @@ def serving(says: Callable[[bytes], tuple[int, Mapping[str, str], bytes]]) -> It
             asked.bodies.append(body)
             status, headers, answer = says(body)
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(answer))}.items():
+            framing = {"Content-Length": str(len(answer))} if says_length else {"Connection": "close"}
+            for name, value in {**headers, **framing}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer)
@@ -166,6 +169,14 @@ def test_synthetic_tensors_are_made_ahead_in_the_given_shape(tmp_path: Path) -> 
         record_of(tmp_path, asked, template, requests={"distinct": 4})
     assert json.loads(asked.bodies[0]) == {"x": [[0, 0], [0, 0]]}
     assert len(set(asked.bodies[1:])) == 4
+
+
+def test_an_answer_may_end_with_the_connection(tmp_path: Path) -> None:
+    """As simple servers send it: no length, and a new connection for each request."""
+    with serving(classified, says_length=False) as asked:
+        record = record_of(tmp_path, asked, text(answer="/result/label"))
+    assert record.quality is not None
+    assert record.quality.value == 1.0
 
 
 def found(asked: Asked, tmp_path: Path, *, example: bytes = b"hello", **keys: Any) -> Service:

@@ -56,6 +56,7 @@ def test_what_can_be_spoken_is_accepted(endpoint: dict[str, Any], dataset: str) 
         ({"headers": {"Authorization": "Bearer x"}}, "would be a secret"),
         ({"headers": {"X-A": "1\r\nX-B: 2"}}, "headers"),
         ({"headers": {"X A": "1"}}, "headers"),
+        ({"headers": {"X.A": "1"}}, "headers"),
         ({"path": "p"}, "path"),
         ({"path": "/p q"}, "path"),
         ({"path": "/p HTTP/1.1\r\nX: y"}, "path"),
