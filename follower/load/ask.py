@@ -1,6 +1,7 @@
 """One request over a connection of its own: to see what a service answers, not to put load on it."""
 
 import socket
+import time
 from typing import Final
 
 from follower.load.codec import Codec, MalformedResponse
@@ -26,17 +27,27 @@ def ask(target: Target, request: bytes, timeout_ns: int) -> Codec:
         NoAnswer: no usable answer.
     """
     codec = DIALECTS[target.dialect].codec(target, keep_body=True)
+    deadline_ns = time.monotonic_ns() + timeout_ns
     try:
         with socket.create_connection((target.host, target.port), timeout=timeout_ns / 1e9) as connection:
             connection.sendall(codec.greeting())
             connection.sendall(codec.start(request))
             while not _is_whole(codec, connection.recv(_READ_BYTES)):
+                connection.settimeout(_left_s(deadline_ns))
                 connection.sendall(codec.outgoing())
     except (OSError, MalformedResponse) as error:
         raise NoAnswer(str(error)) from error
     if codec.status != _OK:
         raise NoAnswer(codec.explanation, codec.status)
     return codec
+
+
+def _left_s(deadline_ns: int) -> float:
+    """A socket's own time limit starts anew with every byte; this one does not."""
+    left_s = (deadline_ns - time.monotonic_ns()) / 1e9
+    if left_s <= 0:
+        raise TimeoutError("the answer did not end in time")
+    return left_s
 
 
 def _is_whole(codec: Codec, data: bytes) -> bool:

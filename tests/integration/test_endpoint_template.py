@@ -2,9 +2,11 @@
 
 import base64
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -206,6 +208,29 @@ def test_what_is_no_usable_answer_is_told(
     with serving(lambda _: said) as asked, pytest.raises(AttemptFailed, match=words) as caught:
         found(asked, tmp_path, **keys).wait_ready(SOON_NS)
     assert caught.value.cause is cause
+
+
+def test_an_answer_that_trickles_is_given_up_at_the_deadline(tmp_path: Path) -> None:
+    """A byte every 50 ms: no single wait is long, and no answer comes of it."""
+    stopped = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def trickle() -> None:
+            with suppress(OSError), listening.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not stopped.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        asked = Asked(classified, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(AttemptFailed, match="no usable answer within"):
+            found(asked, tmp_path).wait_ready(SOON_NS)
+        took_s = time.monotonic() - began
+        stopped.set()
+        thread.join()
+    assert took_s < 3
 
 
 def test_a_first_sample_that_cannot_be_sent_ends_the_attempt(tmp_path: Path) -> None:

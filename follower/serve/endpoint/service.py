@@ -56,9 +56,10 @@ class EndpointService:
         began_ns = time.monotonic_ns()
         while True:
             left_s = (began_ns + timeout_ns - time.monotonic_ns()) / 1e9
+            wait_s = max(left_s, _POLL_S)
             try:
-                self._metadata = self._described(min(_ASK_TIMEOUT_S, left_s))
-                self._inferred(self._metadata, left_s)
+                self._metadata = self._described(min(_ASK_TIMEOUT_S, wait_s))
+                self._inferred(self._metadata, wait_s)
             except (NoAnswer, Unreachable, MalformedAnswer) as error:
                 if left_s <= _POLL_S:
                     detail = f"endpoint {self._resolved.named} gave no usable answer within {timeout_ns / 1e9:g} s"

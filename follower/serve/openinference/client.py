@@ -3,8 +3,8 @@
 import http.client
 import json
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -100,26 +100,34 @@ class OpenInferenceClient:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
-        watchdog = threading.Timer(timeout_s, _cut, [connection])
-        watchdog.daemon = True
-        watchdog.start()
         try:
             named = {"Host": self.authority} if self.authority else {}
-            connection.request(method, path, body=body, headers={**named, **(headers or {})})
-            response = connection.getresponse()
-            content = response.read()
+            with cut_off_after(timeout_s, connection):
+                connection.request(method, path, body=body, headers={**named, **(headers or {})})
+                response = connection.getresponse()
+                content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(f"{method} {path}: {error or type(error).__name__}") from error
         finally:
-            watchdog.cancel()
             connection.close()
         if response.status != HTTPStatus.OK:
             raise RefusedByServer(response.status, _message(content))
         return content
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
+@contextmanager
+def cut_off_after(timeout_s: float, connection: http.client.HTTPConnection) -> Iterator[None]:
     """Ends a call whose peer trickles: a socket's own timeout starts anew with every byte."""
+    watchdog = threading.Timer(timeout_s, _cut, [connection])
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+
+
+def _cut(connection: http.client.HTTPConnection) -> None:
     sock = connection.sock
     if sock is not None:
         with suppress(OSError):

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from follower.serve.openinference.client import METADATA_TIMEOUT_S, RefusedByServer, Unreachable
+from follower.serve.openinference.client import METADATA_TIMEOUT_S, RefusedByServer, Unreachable, cut_off_after
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 from follower.serve.tensorflow.command_line import MONITORING_PATH
 from follower.serve.tensorflow.datatypes import DATATYPE_NAMED, SIGNATURE
@@ -76,9 +76,10 @@ class RestClient:
     def _get(self, path: str, timeout_s: float) -> bytes:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
-            connection.request("GET", path, headers={"Host": self.authority} if self.authority else {})
-            response = connection.getresponse()
-            content = response.read()
+            with cut_off_after(timeout_s, connection):
+                connection.request("GET", path, headers={"Host": self.authority} if self.authority else {})
+                response = connection.getresponse()
+                content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(f"GET {path}: {error or type(error).__name__}") from error
         finally:

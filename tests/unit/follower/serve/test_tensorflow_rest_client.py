@@ -1,9 +1,11 @@
 """What is made of a server's status and metadata, whatever it says."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -105,6 +107,28 @@ def test_nobody_at_the_port_is_unreachable() -> None:
     with pytest.raises(Unreachable):
         client.is_available(TIMEOUT_S)
     assert Watched(client, grpc_port).events() == []
+
+
+def test_a_server_that_trickles_is_cut_off_at_the_deadline() -> None:
+    """A byte now and then does not buy more time."""
+    stopped = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def trickle() -> None:
+            with suppress(OSError), listening.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while not stopped.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            RestClient(host="127.0.0.1", port=listening.getsockname()[1], model="m").metadata(0.4)
+        took_s = time.monotonic() - began
+        stopped.set()
+        thread.join()
+    assert took_s < 3
 
 
 def test_a_watched_server_arrives_in_two_steps() -> None:
