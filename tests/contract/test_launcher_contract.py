@@ -124,7 +124,8 @@ def test_a_command_reads_what_it_was_given(launch: Launch, tmp_path: Path) -> No
 
 def test_standard_output_and_error_go_to_the_log(launch: Launch) -> None:
     """Both; the log is whole once the end is known."""
-    assert sorted(output(launch("import sys; print('out'); print('err', file=sys.stderr)")).split()) == ["err", "out"]
+    whole_lines = r"import sys; sys.stdout.write('out\n'); sys.stderr.write('err\n')"  # one write each: none is torn
+    assert sorted(output(launch(whole_lines)).split()) == ["err", "out"]
 
 
 def test_an_exit_status_is_reported(launch: Launch) -> None:

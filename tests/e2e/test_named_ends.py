@@ -22,7 +22,7 @@ workload: {{pattern: constant, rate: 20, warmup: 500ms, duration: {duration}, re
 def server_of(stack: RunningStack) -> psutil.Process:
     """The serving process of the run in progress, found below the stack's own supervisor."""
     for process in psutil.Process(stack.supervisor.pid).children(recursive=True):
-        if any("onnxruntime.server" in word for word in process.cmdline()):
+        if any("modelserver.server" in word for word in process.cmdline()):
             return process
     raise AssertionError("no serving process is running")
 
@@ -94,8 +94,8 @@ def test_a_finished_run_cannot_be_cancelled(stack: RunningStack) -> None:
 
 
 def test_what_no_follower_has_is_refused_at_submit(stack: RunningStack) -> None:
-    """A platform that comes later is known to the schema and refused by capability, with its place."""
-    wanted = LONG.format(name="later", service="", duration="5s").replace("onnxruntime", "triton")
+    """A platform that is not installed is known to the schema and refused by capability, with its place."""
+    wanted = LONG.format(name="later", service="", duration="5s").replace("onnxruntime", "tfserving")
     answer = stack.client.post("/api/v1/jobs", content=wanted, headers={"Content-Type": "application/yaml"})
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (422, "not-available")
