@@ -1,6 +1,6 @@
-"""``python -m benchmarks.paper [NAME...]``: runs the paper's experiments on a stack of its own, and writes the page.
+"""``python -m benchmarks.paper [NAME...]``: runs the paper's experiments, or those named, on a stack of its own.
 
-With names it prints those sections only. On a machine of two cores all of them take some fifteen minutes.
+The page gets each section as soon as it is measured, and keeps the others. On two cores all take half an hour.
 """
 
 import sys
@@ -13,12 +13,11 @@ from support.serving import eventually
 
 from benchmarks.paper.experiments import EXPERIMENTS, Experiment
 from benchmarks.paper.measured import Measured
-from benchmarks.paper.page import section
+from benchmarks.paper.page import section, with_section
 from benchmarks.stack import fresh_stack
 from shared.wire.views import RecordView
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "paper-experiments.md"
-HEAD_ENDS: Final = "<!-- What follows was written by `make paper`. -->\n"
 MOST_S: Final = 900
 
 
@@ -44,21 +43,16 @@ def _record(stack: RunningStack, run_id: str) -> RecordView:
 
 
 def main(names: list[str]) -> int:
-    """0: written, or printed; 2: an experiment that nobody knows."""
+    """0: the page shows what was measured; 2: an experiment that nobody knows."""
     known = {experiment.name: experiment for experiment in EXPERIMENTS}
     if unknown := set(names) - set(known):
         print(f"no such experiment: {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
         return 2
-    sections = []
     with fresh_stack() as stack:
         for name in names or known:
             print(f"measuring {name} ...", file=sys.stderr)
-            sections.append(section(known[name], run(known[name], stack)))
-    if names:
-        print("\n".join(sections))
-    else:
-        head = PAGE.read_text().partition(HEAD_ENDS)[0]
-        PAGE.write_text(head + HEAD_ENDS + "\n" + "\n".join(sections))
+            text = section(known[name], run(known[name], stack))
+            PAGE.write_text(with_section(PAGE.read_text(), name, text, order=list(known)))
     return 0
 
 

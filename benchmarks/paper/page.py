@@ -1,11 +1,23 @@
 """docs/paper-experiments.md from what was measured. Pure."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from benchmarks.paper.experiments import Experiment
 from benchmarks.paper.measured import Figure, Measured
 
-NOT_AVAILABLE = "n/a"
+NOT_AVAILABLE: Final = "n/a"
+HEAD_ENDS: Final = "<!-- What follows was written by `make paper`. -->\n"
+_BEGIN: Final = "## "
+
+
+def with_section(page: str, name: str, text: str, *, order: Sequence[str]) -> str:
+    """The page with this experiment's section in place of an older one, its sections in ``order``."""
+    head, _, rest = page.partition(HEAD_ENDS)
+    found = {part.partition("\n")[0]: part for part in rest.split(f"\n{_BEGIN}")[1:]}
+    found[name] = text.removeprefix(_BEGIN)
+    sections = [f"\n{_BEGIN}{found[each].rstrip()}\n" for each in order if each in found]
+    return head + HEAD_ENDS + "".join(sections)
 
 
 def section(experiment: Experiment, measured: Sequence[Measured]) -> str:

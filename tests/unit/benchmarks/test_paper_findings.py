@@ -9,7 +9,7 @@ from support.stored_records import record
 from benchmarks.paper import findings
 from benchmarks.paper.experiments import EXPERIMENTS, JOBS
 from benchmarks.paper.measured import Finding, Measured
-from benchmarks.paper.page import section
+from benchmarks.paper.page import section, with_section
 from shared.jobs.document import read_job
 from shared.measure.record import ColdStart, Resources, StageSummary, Verdict
 
@@ -138,6 +138,16 @@ def test_every_experiment_has_a_job_file_that_is_valid(experiment: Any) -> None:
 def test_every_job_file_is_an_experiment() -> None:
     """None lies there unused."""
     assert {path.stem for path in JOBS.glob("*.yaml")} == {experiment.name for experiment in EXPERIMENTS}
+
+
+def test_a_new_section_takes_the_place_of_the_old_one() -> None:
+    """In the order of the experiments, whichever was measured first; what people wrote above stays."""
+    page = "# Title\n\nWords.\n\n<!-- What follows was written by `make paper`. -->\n"
+    page = with_section(page, "b", "## b\n\nold\n", order=["a", "b"])
+    page = with_section(page, "a", "## a\n\nfirst\n", order=["a", "b"])
+    page = with_section(page, "b", "## b\n\nnew\n", order=["a", "b"])
+    assert page.endswith("`make paper`. -->\n\n## a\n\nfirst\n\n## b\n\nnew\n")
+    assert page.startswith("# Title\n\nWords.\n")
 
 
 def test_a_section_shows_every_run_and_the_finding() -> None:
