@@ -107,6 +107,11 @@ def _quiet(facts: Facts) -> Iterator[Check]:
 def _installation(facts: Facts) -> Iterator[Check]:
     for part, version in facts.parts.items():
         yield _check(part, "ok" if version else "fail", version or "missing", "make setup")
+    here = [f"{name} {version}" for name, version in facts.platforms.items() if version]
+    missing = [name for name, version in facts.platforms.items() if not version]
+    lacks = f"; not here: {', '.join(missing)}" if missing else ""
+    fix = "inferbench platforms list says why there are none"
+    yield _check("platforms", "ok" if here else "warn", ", ".join(here) + lacks or "none", fix)
 
 
 def _leader(facts: Facts) -> Iterator[Check]:

@@ -14,6 +14,7 @@ import psutil
 
 from cli.client import Client
 from cli.connection import resolve
+from cli.engines import NoAnswer, ask_engines
 from cli.errors import NoToken
 from cli.settings import Settings
 from shared.errors import Forbidden, InferBenchError, Unauthenticated
@@ -47,6 +48,7 @@ class Facts:
     governor: str | None
     load_1m: float
     parts: Mapping[str, str | None]  # distribution -> version
+    platforms: Mapping[str, str | None] = field(default_factory=dict)  # serving platform -> version
     leader: LeaderFacts
 
 
@@ -64,6 +66,7 @@ def gather(settings: Settings, data_dir: Path, *, url: str | None, token_file: P
         governor=_GOVERNOR.read_text().strip() if _GOVERNOR.is_file() else None,
         load_1m=psutil.getloadavg()[0],
         parts={part: _version(part) for part in PARTS},
+        platforms=_platforms(),
         leader=_ask_leader(settings, url, token_file),
     )
 
@@ -77,6 +80,13 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def _platforms() -> dict[str, str | None]:
+    try:
+        return {each["platform"]: each["offer"] and each["offer"]["version"] for each in ask_engines("list")}
+    except NoAnswer:
+        return {}
 
 
 def _ask_leader(settings: Settings, url: str | None, token_file: Path | None) -> LeaderFacts:

@@ -1,9 +1,5 @@
 """Serving platforms of the follower on this machine: which can be used, and the engines that they need."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -41,13 +37,9 @@ def install(
 
 
 def _ask(*arguments: str) -> list[dict[str, Any]]:
-    """What the follower's own program answers: the command line knows nothing of engines."""
-    answer = subprocess.run(_argv(arguments), stdout=subprocess.PIPE, check=False)
-    if answer.returncode != 0:
-        raise typer.Exit(1)
-    found: list[dict[str, Any]] = json.loads(answer.stdout)
-    return found
+    from cli.engines import NoAnswer, ask_engines
 
-
-def _argv(arguments: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "follower.engines", *arguments]
+    try:
+        return ask_engines(*arguments)
+    except NoAnswer:
+        raise typer.Exit(1) from None

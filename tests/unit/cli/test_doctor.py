@@ -21,6 +21,7 @@ WELL = Facts(
     governor="performance",
     load_1m=0.1,
     parts={"inferbench": "0.1.0", "onnxruntime": "1.31.1"},
+    platforms={"onnxruntime": "1.31.1", "triton": None},
     leader=LeaderFacts(url="http://127.0.0.1:8080", version="0.1.0", followers={"local": True}),
 )
 
@@ -37,6 +38,11 @@ def test_a_healthy_machine_has_nothing_to_mend() -> None:
     assert {each.fix for each in checks} == {""}
 
 
+def test_platforms_that_are_not_installed_are_named_and_no_fault() -> None:
+    """Engines are installed where they are wanted, and by nobody else."""
+    assert check("platforms").found == "onnxruntime 1.31.1; not here: triton"
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "status"),
     [
@@ -49,6 +55,7 @@ def test_a_healthy_machine_has_nothing_to_mend() -> None:
         ("governor", {"governor": "powersave"}, "warn"),
         ("load", {"load_1m": 3.0}, "warn"),
         ("onnxruntime", {"parts": {"inferbench": "0.1.0", "onnxruntime": None}}, "fail"),
+        ("platforms", {"platforms": {"triton": None}}, "warn"),
         ("leader", {"leader": LeaderFacts(url=None, problem="none runs")}, "warn"),
         ("leader", {"leader": LeaderFacts(url="http://x", problem="refused")}, "fail"),
         ("token", {"leader": LeaderFacts(url="http://x", refused=True, problem="unknown token")}, "fail"),
