@@ -17,10 +17,10 @@ from support.engines import require_engine
 from support.onnx_models import value
 from support.serving import READY_NS, alive, eventually, ready, serve_request, started
 
+from follower.serve.ports import free_ports
 from follower.serve.protocol import Service
 from follower.serve.triton.layout import SHM
 from follower.serve.triton.platform import TritonPlatform
-from follower.serve.triton.ports import free_ports
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import BatchingSpec, ServiceSpec

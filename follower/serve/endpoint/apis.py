@@ -16,12 +16,11 @@ from follower.load.encode import InputTensor
 from follower.load.template_http import ANSWER, SAMPLE
 from follower.serve.endpoint.metadata import grpc_metadata
 from follower.serve.endpoint.tensorflow_metadata import grpc_signature
+from follower.serve.first_inference import infer_zeros, zeros_inferred
 from follower.serve.openinference.client import OpenInferenceClient
 from follower.serve.openinference.tensors import DTYPES, ModelMetadata, TensorInfo
 from follower.serve.protocol import DialectName, Endpoint, ServeRequest
-from follower.serve.tensorflow import first_inference as tensorflow_first
 from follower.serve.tensorflow.rest_client import RestClient
-from follower.serve.triton import first_inference as openinference_first
 from shared.errors import AttemptFailed
 from shared.jobs.endpoint_api import TemplateApi, TensorFlowApi
 from shared.jobs.lifecycle import Cause
@@ -78,7 +77,7 @@ class _OpenInference:
         return client.metadata(timeout_s)
 
     def infer(self, endpoint: Endpoint, model: ModelMetadata, timeout_s: float) -> None:
-        openinference_first.infer_zeros(endpoint, model, timeout_s, self.hints)
+        infer_zeros(endpoint, model, timeout_s, self.hints)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class _TensorFlow:
         return client.metadata(timeout_s)
 
     def infer(self, endpoint: Endpoint, model: ModelMetadata, timeout_s: float) -> None:
-        tensorflow_first.infer_zeros(endpoint, model.inputs, timeout_s, self.hints)
+        zeros_inferred(endpoint, model.inputs, timeout_s, self.hints)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Final
 
 from follower.engines.folder import environment_of, installed_version
+from follower.serve.announced import require_announced
 from follower.serve.containers.images import DEFAULT_IMAGES, image_of
 from follower.serve.launch.protocol import Launcher, LaunchRequest
 from follower.serve.launchers import available, find_launcher
 from follower.serve.modelserver.pipelined import PIPELINE_FILE, PipelineOrder
-from follower.serve.modelserver.readiness import Progress
 from follower.serve.modelserver.server.options import RuntimeName, ServerOptions
 from follower.serve.modelserver.service import ModelServerService
-from follower.serve.modelserver.status import STATUS_FILE
 from follower.serve.protocol import ServeRequest
-from shared.errors import NotAvailable, Problem
+from follower.serve.readiness import Progress
+from follower.serve.status import STATUS_FILE
+from shared.errors import NotAvailable
 from shared.wire.identity import PlatformOffer
 
 LOG_FILE: Final = "server.log"
@@ -89,9 +90,8 @@ class ModelServerPlatform:
         if self._installed_version() is None:
             needs = f"engine {self.engine}; `inferbench platforms install {self.engine}` installs it"
             raise NotAvailable(f"the {self.name} platform needs {needs}")
-        problems = _not_announced(request, self._ways())
-        if problems:
-            raise NotAvailable(f"the {self.name} platform of this follower cannot serve this", problems=problems)
+        announced = {"launch": self._ways(), "protocol": _PROTOCOL, "device": _DEVICE}
+        require_announced(self.name, request, announced)
 
     def _launch_request(self, request: ServeRequest, launcher: Launcher) -> LaunchRequest:
         workdir, contained = request.workdir.resolve(), launcher.name == _CONTAINER
@@ -125,17 +125,3 @@ class ModelServerPlatform:
             max_delay_ms=service.batching.max_delay_ms,
             pipeline=status.parent / PIPELINE_FILE if request.pipeline is not None else None,
         )
-
-
-def _not_announced(request: ServeRequest, ways: Sequence[str]) -> list[Problem]:
-    announced = {"launch": ways, "protocol": _PROTOCOL, "device": _DEVICE}
-    return [
-        Problem(
-            message="not available",
-            path=f"service.{key}",
-            found=getattr(request.service, key),
-            allowed=", ".join(values),
-        )
-        for key, values in announced.items()
-        if getattr(request.service, key) not in values
-    ]

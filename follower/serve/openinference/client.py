@@ -3,14 +3,14 @@
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from follower.serve.openinference.tensors import ModelMetadata, TensorInfo, example_shape, zeros
+from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 
 METADATA_TIMEOUT_S: Final = 10.0
 
@@ -61,31 +61,6 @@ class OpenInferenceClient:
         except (ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"the model's metadata cannot be read: {error!r}") from error
 
-    def infer_zeros(
-        self, inputs: Sequence[TensorInfo], timeout_s: float, hints: Mapping[str, Sequence[int]] | None = None
-    ) -> None:
-        """Has zeros inferred, of the shapes in ``hints`` or else of ``example_shape``; the answer is dropped.
-
-        Raises:
-            Unreachable: no answer within ``timeout_s``.
-            RefusedByServer: the model did not take it.
-        """
-        shapes = [example_shape(tensor, (hints or {}).get(tensor.name)) for tensor in inputs]
-        payloads = [zeros(tensor.datatype, shape) for tensor, shape in zip(inputs, shapes, strict=True)]
-        entries = [
-            {
-                "name": tensor.name,
-                "datatype": tensor.datatype,
-                "shape": shape,
-                "parameters": {"binary_data_size": len(payload)},
-            }
-            for tensor, shape, payload in zip(inputs, shapes, payloads, strict=True)
-        ]
-        header = json.dumps({"inputs": entries, "parameters": {"binary_data_output": True}}).encode()
-        headers = {"Inference-Header-Content-Length": str(len(header)), "Content-Type": "application/octet-stream"}
-        body = b"".join((header, *payloads))
-        self._exchange("POST", f"{self._model_path}/infer", timeout_s, body=body, headers=headers)
-
     @property
     def _model_path(self) -> str:
         return f"/v2/models/{quote(self.model, safe='')}"
@@ -97,13 +72,11 @@ class OpenInferenceClient:
         timeout_s: float,
         *,
         body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
-            named = {"Host": self.authority} if self.authority else {}
             with cut_off_after(timeout_s, connection):
-                connection.request(method, path, body=body, headers={**named, **(headers or {})})
+                connection.request(method, path, body=body, headers={"Host": self.authority} if self.authority else {})
                 response = connection.getresponse()
                 content = response.read()
         except (OSError, http.client.HTTPException) as error:

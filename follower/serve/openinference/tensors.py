@@ -3,7 +3,6 @@
 Source: Open Inference Protocol v2, "Tensor Data Types" and the binary tensor data extension.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -66,9 +65,3 @@ def example_shape(tensor: TensorInfo, hint: Sequence[int] | None = None) -> tupl
     return tuple(
         size if size >= 0 else (1 if axis == 0 else DEFAULT_FREE_DIMENSION) for axis, size in enumerate(tensor.shape)
     )
-
-
-def zeros(datatype: str, shape: Sequence[int]) -> bytes:
-    """The wire form of a tensor of zeros (of empty strings for BYTES)."""
-    width = BYTES_LENGTH_PREFIX if datatype == BYTES else DTYPES[datatype].itemsize
-    return bytes(width * math.prod(shape))

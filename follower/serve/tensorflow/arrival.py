@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from follower.serve.modelserver import status
-from follower.serve.modelserver.status import StatusEvent
+from follower.serve import status
 from follower.serve.openinference.client import RefusedByServer, Unreachable
+from follower.serve.status import StatusEvent
 from follower.serve.tensorflow.rest_client import RestClient
 
 _CONNECT_TIMEOUT_S: Final = 0.5
@@ -68,15 +68,3 @@ class Watched:
         except (Unreachable, RefusedByServer):
             return False
         return True
-
-
-def free_ports(host: str) -> tuple[int, int]:
-    """Two ports that nobody has at this moment, for software that cannot be told to choose.
-
-    Another process may take one before the server does; the server then ends, and its log says so.
-    """
-    held = [socket.create_server((host, 0)) for _ in range(_FREE_PORT_TRIES)]
-    first, second = (each.getsockname()[1] for each in held)
-    for each in held:
-        each.close()
-    return first, second

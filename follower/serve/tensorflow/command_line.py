@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-HOST = "127.0.0.1"
 """What both kinds of server are asked for at; the stand-in listens nowhere else."""
 
 MONITORING_PATH = "/monitoring/prometheus/metrics"

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Final
 
 from follower.engines.folder import environment_of, installed_version
+from follower.serve.announced import require_announced
 from follower.serve.launch.protocol import Launched, LaunchRequest
 from follower.serve.launchers import find_launcher
-from follower.serve.modelserver.readiness import Progress
-from follower.serve.modelserver.status import STATUS_FILE
+from follower.serve.ports import HOST, free_ports
 from follower.serve.protocol import ServeRequest
-from follower.serve.tensorflow.arrival import Reported, Watched, free_ports
-from follower.serve.tensorflow.command_line import HOST
+from follower.serve.readiness import Progress
+from follower.serve.status import STATUS_FILE
+from follower.serve.tensorflow.arrival import Reported, Watched
 from follower.serve.tensorflow.layout import lay_out
 from follower.serve.tensorflow.rest_client import RestClient
 from follower.serve.tensorflow.service import Software, TensorFlowService
-from shared.errors import NotAvailable, Problem
+from shared.errors import NotAvailable
 from shared.wire.identity import PlatformOffer
 
 PROGRAM: Final = "tensorflow_model_server"
@@ -34,6 +35,7 @@ LOG_FILE: Final = "server.log"
 _LAUNCH: Final = ("process",)
 _PROTOCOL: Final = ("http", "grpc")
 _DEVICE: Final = ("cpu",)
+_ANNOUNCED: Final = {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE}
 _VERSION_TIMEOUT_S: Final = 20.0
 
 _QUIET: Final = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -54,7 +56,7 @@ class TfsCompatPlatform:
             raise NotAvailable(
                 f"{self.name} needs engine {ENGINE}; `inferbench platforms install {ENGINE}` installs it"
             )
-        _check_announced(self.name, request)
+        require_announced(self.name, request, _ANNOUNCED)
         started_ns = time.monotonic_ns()
         options = lay_out(request, ports=(0, 0), status_file=request.workdir.resolve() / STATUS_FILE)
         # -P: the work directory holds a run's files, and nothing in it may be imported
@@ -84,9 +86,9 @@ class TfServingPlatform:
         version = None if program is None else self._version_of(program)
         if program is None or version is None:
             raise NotAvailable(f"{self.name} needs {PROGRAM} on PATH; where it is not to be had, tfs-compat stands in")
-        _check_announced(self.name, request)
+        require_announced(self.name, request, _ANNOUNCED)
         started_ns = time.monotonic_ns()
-        grpc_port, rest_port = free_ports(HOST)
+        grpc_port, rest_port = free_ports(2)
         options = lay_out(request, ports=(grpc_port, rest_port))
         launched = _launch(request, [program, *options.to_argv()], _QUIET)
         progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
@@ -111,17 +113,6 @@ def _offer(name: str, version: str | None) -> PlatformOffer | None:
     if version is None:
         return None
     return PlatformOffer(platform=name, version=version, launch=_LAUNCH, protocol=_PROTOCOL, device=_DEVICE)
-
-
-def _check_announced(name: str, request: ServeRequest) -> None:
-    announced = {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE}
-    problems = [
-        Problem(message="not available", path=f"service.{key}", found=found, allowed=", ".join(values))
-        for key, values in announced.items()
-        if (found := getattr(request.service, key)) not in values
-    ]
-    if problems:
-        raise NotAvailable(f"the {name} platform of this follower cannot serve this", problems=problems)
 
 
 def _launch(request: ServeRequest, argv: list[str], environment: dict[str, str]) -> Launched:

@@ -9,9 +9,9 @@ from typing import Final
 
 from follower.serve.launch.environment import PATH
 from follower.serve.launch.protocol import LaunchRequest
+from follower.serve.ports import HOST
 from follower.serve.protocol import ServeRequest
 from follower.serve.triton.layout import SERVER, Layout
-from follower.serve.triton.ports import HOST
 
 TRACED_REQUESTS: Final = 100_000
 """Requests that are traced, from the start: the server keeps them in memory until the end, about 1 kB each."""

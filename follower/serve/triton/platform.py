@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from follower.engines.folder import engine_dir, installed_version
+from follower.serve.announced import require_announced
 from follower.serve.launchers import find_launcher
+from follower.serve.ports import free_ports
 from follower.serve.protocol import ServeRequest
 from follower.serve.triton.command import Ports, launch_request
 from follower.serve.triton.config import model_config
 from follower.serve.triton.layout import Layout, lay_out, new_shm_prefix, remove_stale_shared_memory, stub_of
-from follower.serve.triton.ports import free_ports
 from follower.serve.triton.server import Server
 from follower.serve.triton.service import TritonService
 from model_repo.onnx_check import check_onnx
-from shared.errors import AttemptFailed, InvalidModel, NotAvailable, Problem
+from shared.errors import AttemptFailed, InvalidModel, NotAvailable
 from shared.jobs.lifecycle import Cause
 from shared.wire.identity import PlatformOffer
 
@@ -60,21 +61,10 @@ class TritonPlatform:
         return TritonService(request, layout, partial(_launch, request, layout, engine), started_ns)
 
     def _check_available(self, request: ServeRequest) -> None:
-        wanted = request.service
         if self.offer() is None:
             raise NotAvailable(f"Triton is not installed here: inferbench platforms install {ENGINE}")
         announced = {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE}
-        problems = [
-            Problem(
-                message="not available", path=f"service.{key}", found=getattr(wanted, key), allowed=", ".join(values)
-            )
-            for key, values in announced.items()
-            if getattr(wanted, key) not in values
-        ]
-        if request.pipeline is not None:
-            problems.append(Problem(message="not available", path="pipeline.side", found="server", allowed="client"))
-        if problems:
-            raise NotAvailable("the triton platform of this follower cannot serve this", problems=problems)
+        require_announced(self.name, request, announced)
 
 
 def _launch(request: ServeRequest, layout: Layout, engine: Path) -> Server:

@@ -11,19 +11,20 @@ import psutil
 
 from follower.load.ask import NoAnswer
 from follower.load.encode import MalformedAnswer
+from follower.serve.first_inference import infer_zeros
 from follower.serve.launch.exits import allocation_failed, explain
 from follower.serve.launch.log import tail
 from follower.serve.launch.process import kernel_oom_kills
 from follower.serve.launch.protocol import Exit
-from follower.serve.modelserver.readiness import Progress, Step
 from follower.serve.openinference.client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
+from follower.serve.ports import HOST
 from follower.serve.protocol import Endpoint, RequestStages, ServeRequest, ServerStatistics
+from follower.serve.readiness import Progress, Step, not_ready
 from follower.serve.triton.control import TritonControl
 from follower.serve.triton.failures import load_failure
-from follower.serve.triton.first_inference import infer_zeros
 from follower.serve.triton.layout import Layout, remove_shared_memory, samples_executed
-from follower.serve.triton.ports import HOST, taken_address
+from follower.serve.triton.ports import taken_address
 from follower.serve.triton.server import Server
 from follower.serve.triton.statistics import statistics_of
 from follower.serve.triton.trace import request_stages
@@ -80,7 +81,7 @@ class TritonService:
             self._start_again_or_check()
             remaining_s = (deadline_ns - time.monotonic_ns()) / _NS_PER_S
             if remaining_s <= 0:
-                raise self._not_ready(timeout_ns)
+                raise not_ready(self._progress, timeout_ns, self._last_refusal, self._tail())
             try:
                 self._advance(remaining_s)
             except Unreachable as error:
@@ -232,11 +233,6 @@ class TritonService:
 
     def _tail(self) -> str:
         return tail(self._layout.log)
-
-    def _not_ready(self, timeout_ns: int) -> AttemptFailed:
-        last = f"; last answer: {self._last_refusal}" if self._last_refusal else ""
-        detail = f"not ready within {timeout_ns / _NS_PER_S:g} s, still waiting for {self._progress.next_step}{last}"
-        return AttemptFailed(Cause.SERVER_NOT_READY, detail, log_tail=self._tail())
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -7,14 +7,13 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-import uvicorn
 import uvloop
 
+from follower.serve.http_server import ListeningServer
 from follower.serve.launch import exit_codes
 from follower.serve.modelserver.server.app import create_app
 from follower.serve.modelserver.server.batcher import Batcher
@@ -24,7 +23,7 @@ from follower.serve.modelserver.server.refusal import LoadFailed, OutOfMemory
 from follower.serve.modelserver.server.runtimes.protocol import LoadedModel
 from follower.serve.modelserver.server.runtimes.table import load
 from follower.serve.modelserver.server.serving import Serving, ServingModel
-from follower.serve.modelserver.status import StatusFile
+from follower.serve.status import StatusFile
 
 if TYPE_CHECKING:
     from follower.serve.modelserver.server.pipeline import PipelineWorkers
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("server")  # not structlog, whose import would be a tenth of every cold start
 
 _NS_PER_MS: Final = 1_000_000
-_DRAIN_S: Final = 1
 _OK: Final = 0
 
 
@@ -49,22 +47,6 @@ def die_by_thread_failure(failure: threading.ExceptHookArgs) -> None:
     os._exit(exit_codes.DEFECT)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, but it says when it listens and leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_listening = on_listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_listening()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class _Lifetime:
     """One server from start to end."""
 
@@ -74,7 +56,8 @@ class _Lifetime:
         self._serving = Serving(options.name, self._out_of_memory, options.runtime)
         self._socket = _bind(options.host)
         self._opened = asyncio.Event()
-        self._server = _Server(_config(self._serving, pipelined=options.pipeline is not None), self._opened.set)
+        app = create_app(self._serving, pipelined=options.pipeline is not None)
+        self._server = ListeningServer(app, self._opened.set)
         self._exit_code = _OK
         self._reason = ""
 
@@ -138,17 +121,3 @@ def _bind(host: str) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind((host, 0))
     return listener
-
-
-def _config(serving: Serving, *, pipelined: bool) -> uvicorn.Config:
-    return uvicorn.Config(
-        create_app(serving, pipelined=pipelined),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=_DRAIN_S,
-    )

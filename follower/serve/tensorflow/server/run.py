@@ -5,19 +5,18 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 import uvloop
 
+from follower.serve.http_server import ListeningServer
 from follower.serve.launch import exit_codes
-from follower.serve.modelserver.status import StatusFile
+from follower.serve.ports import HOST
+from follower.serve.status import StatusFile
 from follower.serve.tensorflow.batching_file import BatchingParameters, parse
-from follower.serve.tensorflow.command_line import HOST, ServerOptions
+from follower.serve.tensorflow.command_line import ServerOptions
 from follower.serve.tensorflow.server.refusal import LoadFailed
 from follower.serve.tensorflow.server.rest import RestApp
 from follower.serve.tensorflow.server.serving import Serving
@@ -27,29 +26,11 @@ _log = logging.getLogger("server")
 THREADS: Final = 256
 """Requests that can be in the scheduler at once, for each interface: every one blocks a thread until it is answered."""
 
-_DRAIN_S: Final = 1
-
 
 def run(options: ServerOptions) -> int:
     """Serves until told to stop; answers the exit status."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Lifetime(options).run())
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, but it says when it listens and leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_listening = on_listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_listening()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class _Lifetime:
@@ -72,7 +53,7 @@ class _Lifetime:
             return exit_codes.MODEL_LOAD_FAILED if isinstance(error, LoadFailed) else 1
         self._serving = Serving(self._options.model_name, version)
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="rest")
-        self._server = _Server(_config(RestApp(self._serving, pool)), self._opened.set)
+        self._server = ListeningServer(RestApp(self._serving, pool), self._opened.set)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, 0, "told to stop")
         async with asyncio.TaskGroup() as tasks:
@@ -149,17 +130,3 @@ def _bind(port: int) -> socket.socket:
         listener.close()
         raise OSError(f"cannot listen on {HOST}:{port}: {error}") from error
     return listener
-
-
-def _config(app: RestApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=_DRAIN_S,
-    )

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from follower.serve.modelserver.readiness import Progress, Step
-from follower.serve.modelserver.status import StatusEvent, StatusFile, parse, read
-from follower.serve.openinference.tensors import DTYPES, TensorInfo, example_shape, zeros
+from follower.load.encode import tensor_bytes
+from follower.serve.first_inference import zeros_of
+from follower.serve.openinference.tensors import DTYPES, TensorInfo, example_shape
+from follower.serve.readiness import Progress, Step
+from follower.serve.status import StatusEvent, StatusFile, parse, read
 from shared.measure.record import ColdStart
 
 START = Progress(started_ns=1_000_000, spawned_ns=3_000_000)
@@ -77,13 +79,14 @@ def test_the_first_inference_has_one_sample_of_a_plausible_shape(
 @pytest.mark.parametrize("datatype", sorted(DTYPES.keys() - {"BYTES"}))
 def test_zeros_are_as_long_as_the_tensor(datatype: str) -> None:
     """And zero."""
-    array = np.frombuffer(zeros(datatype, (2, 3)), DTYPES[datatype]).reshape(2, 3)
+    sent = tensor_bytes(zeros_of(TensorInfo(name="x", datatype=datatype, shape=(-1, 3)), (2, 3)))
+    array = np.frombuffer(sent, DTYPES[datatype]).reshape(2, 3)
     assert not array.any()
 
 
 def test_zeros_of_strings_are_empty_strings() -> None:
     """Each is a length of 0."""
-    assert zeros("BYTES", (2,)) == b"\0" * 8
+    assert tensor_bytes(zeros_of(TensorInfo(name="x", datatype="BYTES", shape=(2,)))) == b"\0" * 8
 
 
 def test_a_status_file_that_is_something_else_is_not_read(tmp_path: Path) -> None:

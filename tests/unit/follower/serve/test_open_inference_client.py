@@ -9,7 +9,6 @@ from contextlib import suppress
 import pytest
 
 from follower.serve.openinference.client import OpenInferenceClient, RefusedByServer, Unreachable
-from follower.serve.openinference.tensors import TensorInfo
 
 Serve = Callable[[Callable[[socket.socket], None]], OpenInferenceClient]
 
@@ -111,5 +110,5 @@ def test_a_server_that_says_nothing_is_given_up_at_the_deadline(serve: Serve) ->
 def test_a_models_name_is_one_segment_of_the_path(serve: Serve, heard: list[bytes]) -> None:
     """A slash in it cannot lead elsewhere."""
     with pytest.raises(Unreachable):
-        serve(lambda _: None).infer_zeros([TensorInfo(name="x", datatype="FP32", shape=(1,))], 5)
-    assert heard[0].startswith(b"POST /v2/models/a%2F..%2Fb/infer HTTP/1.1\r\n")
+        serve(lambda _: None).metadata(5)
+    assert heard[0].startswith(b"GET /v2/models/a%2F..%2Fb HTTP/1.1\r\n")

@@ -13,7 +13,8 @@ import pytest
 
 from follower.serve.openinference.client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import TensorInfo
-from follower.serve.tensorflow.arrival import Watched, free_ports
+from follower.serve.ports import free_ports
+from follower.serve.tensorflow.arrival import Watched
 from follower.serve.tensorflow.rest_client import RestClient
 
 TIMEOUT_S = 5.0
@@ -102,7 +103,7 @@ def test_a_missing_signature_is_named_with_those_that_there_are() -> None:
 
 def test_nobody_at_the_port_is_unreachable() -> None:
     """And nothing has arrived."""
-    port, grpc_port = free_ports("127.0.0.1")
+    port, grpc_port = free_ports(2)
     client = RestClient(host="127.0.0.1", port=port, model="m")
     with pytest.raises(Unreachable):
         client.is_available(TIMEOUT_S)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from follower.load.encode import MalformedAnswer
+from follower.serve.first_inference import check_outputs
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
+from follower.serve.ports import HOST, free_ports
 from follower.serve.triton.failures import load_failure
-from follower.serve.triton.first_inference import check_outputs
 from follower.serve.triton.layout import (
     SHM_PREFIX,
     Layout,
@@ -20,7 +21,7 @@ from follower.serve.triton.layout import (
     remove_shared_memory,
     remove_stale_shared_memory,
 )
-from follower.serve.triton.ports import HOST, free_ports, taken_address
+from follower.serve.triton.ports import taken_address
 from follower.serve.triton.statistics import statistics_of
 from follower.serve.triton.trace import request_stages
 from shared.jobs.lifecycle import Cause

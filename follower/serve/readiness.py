@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from follower.serve.modelserver.status import StatusEvent
+from follower.serve.status import StatusEvent
+from shared.errors import AttemptFailed
+from shared.jobs.lifecycle import Cause
 from shared.measure.record import ColdStart
 
 _NS_PER_MS: Final = 1_000_000
+_NS_PER_S: Final = 1_000_000_000
 
 
 class Step(StrEnum):
@@ -67,3 +70,10 @@ class Progress:
 
     def _since_start_ms(self, at_ns: int | None) -> float | None:
         return None if at_ns is None else (at_ns - self.started_ns) / _NS_PER_MS
+
+
+def not_ready(progress: Progress, timeout_ns: int, last_answer: str, log_tail: str) -> AttemptFailed:
+    """What a start that took too long ends with: the phase that it waited for, and the last answer if there was one."""
+    last = f"; last answer: {last_answer}" if last_answer else ""
+    detail = f"not ready within {timeout_ns / _NS_PER_S:g} s, still waiting for {progress.next_step}{last}"
+    return AttemptFailed(Cause.SERVER_NOT_READY, detail, log_tail=log_tail)
