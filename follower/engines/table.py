@@ -15,12 +15,19 @@ class Engine:
     distribution: str  # whose version is the engine's
     platforms: tuple[str, ...]  # which become available by it
     about: str
+    preload: str | None = None  # a library, built from a source here, that its process must load before any other
 
 
 ENGINES: Final[Mapping[str, Engine]] = {
     engine.name: engine
     for engine in (
-        Engine("triton", "nvidia-pytriton", ("triton",), "NVIDIA Triton Inference Server, Python back end"),
+        Engine(
+            "triton",
+            "nvidia-pytriton",
+            ("triton",),
+            "NVIDIA Triton Inference Server, Python back end",
+            preload="late_free",
+        ),
         Engine("tensorflow", "tensorflow-cpu", ("tfs-compat",), "TensorFlow and the stubs of its serving API"),
         Engine("torch", "torch", ("torchscript",), "PyTorch for CPUs"),
         Engine("openvino", "openvino", ("openvino",), "Intel's OpenVINO runtime"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from follower.engines.folder import preload_of
 from follower.serve.launch.environment import PATH
 from follower.serve.launch.protocol import LaunchRequest
 from follower.serve.ports import HOST
@@ -37,12 +38,19 @@ def launch_request(request: ServeRequest, layout: Layout, engine: Path, ports: P
         workdir=layout.workdir,
         log_path=layout.log,
         environment={
+            **_preloaded(request, engine),
             # the back end ignores PYTHONPATH and asks the first interpreter on PATH for its packages
             "PATH": f"{Path(sys.prefix) / 'bin'}:{PATH}",
             "LD_LIBRARY_PATH": f"{engine / 'nvidia_pytriton.libs'}:{sysconfig.get_config_var('LIBDIR')}",
         },
         memory_bytes=request.memory_bytes,
     )
+
+
+def _preloaded(request: ServeRequest, engine: Path) -> dict[str, str]:
+    """What makes this version's tracing safe, and is of no use without it."""
+    preload = preload_of(engine.name, engine.parent)
+    return {"LD_PRELOAD": str(preload)} if preload is not None and request.request_stages else {}
 
 
 def _argv(request: ServeRequest, layout: Layout, engine: Path, ports: Ports, server_id: str) -> Sequence[str]:

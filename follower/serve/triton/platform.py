@@ -71,8 +71,8 @@ def _launch(request: ServeRequest, layout: Layout, engine: Path) -> Server:
     http, grpc = free_ports(2)
     ports = Ports(http=http, grpc=grpc)
     server_id = f"inferbench-{secrets.token_hex(8)}"
-    launcher = find_launcher(request.service.launch)
-    return Server(launcher.start(launch_request(request, layout, engine, ports, server_id)), ports, server_id)
+    wanted = launch_request(request, layout, engine, ports, server_id)
+    return Server(find_launcher(request.service.launch).start(wanted), ports, server_id)
 
 
 def _config(request: ServeRequest) -> str:

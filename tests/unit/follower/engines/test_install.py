@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from follower.engines.folder import engine_dir, environment_of, installed_version
+from follower.engines.folder import engine_dir, environment_of, installed_version, preload_of
 from follower.engines.install import REQUIREMENTS, install
 from follower.engines.table import ENGINES
 from shared.errors import NotFound, Unavailable
@@ -15,18 +15,26 @@ from shared.errors import NotFound, Unavailable
 class Pip:
     """Installs a distribution of the given version, or fails."""
 
-    def __init__(self, version: str, error: str = "") -> None:
+    def __init__(self, version: str, error: str = "", *, distribution: str = "openvino") -> None:
+        self.distribution = distribution
         self.version = version
         self.error = error
         self.calls: list[list[str]] = []
 
     def __call__(self, argv: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         self.calls.append(list(argv))
+        if argv[0] == "cc":
+            return self._compile(argv)
         target = Path(argv[argv.index("--target") + 1])
-        folder = target / f"openvino-{self.version}.dist-info"
+        folder = target / f"{self.distribution}-{self.version}.dist-info"
         folder.mkdir(parents=True)
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: openvino\nVersion: {self.version}\n")
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {self.distribution}\nVersion: {self.version}\n")
         return subprocess.CompletedProcess(argv, 1 if self.error else 0, "", self.error)
+
+    @staticmethod
+    def _compile(argv: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        Path(argv[argv.index("-o") + 1]).write_text("a library\n")
+        return subprocess.CompletedProcess(argv, 0, "", "")
 
 
 def test_an_engine_is_installed_once(tmp_path: Path) -> None:
@@ -87,3 +95,31 @@ def test_every_pin_has_a_digest(name: str) -> None:
 def test_a_process_finds_an_engine_by_its_environment(tmp_path: Path) -> None:
     """Nothing else of the environment is changed."""
     assert environment_of("torch", tmp_path) == {"PYTHONPATH": str(tmp_path / "torch")}
+
+
+def test_a_library_that_an_engine_loads_first_is_built_with_it(tmp_path: Path) -> None:
+    """And again once its source is another one."""
+    pip = Pip("1.0", distribution="nvidia_pytriton")
+    install("triton", tmp_path, pip)
+    built = preload_of("triton", tmp_path)
+    assert built is not None
+    assert built.read_text() == "a library\n"
+    install("triton", tmp_path, pip)
+    assert len(pip.calls) == 2
+    built.with_suffix(".c").write_text("an older source\n")
+    install("triton", tmp_path, pip)
+    assert len(pip.calls) == 4
+    assert preload_of("torch", tmp_path) is None
+
+
+def test_without_a_compiler_nothing_is_installed(tmp_path: Path) -> None:
+    """An engine without its library would crash under load: the remedy is told instead."""
+
+    def run(argv: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        if argv[0] == "cc":
+            return subprocess.CompletedProcess(argv, 1, "", "No such file or directory: 'cc'")
+        return Pip("1.0", distribution="nvidia_pytriton")(argv)
+
+    with pytest.raises(Unavailable, match=r"(?s)engine triton needs a C compiler.*No such file"):
+        install("triton", tmp_path, run)
+    assert list(tmp_path.iterdir()) == []
