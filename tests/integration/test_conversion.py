@@ -14,9 +14,9 @@ from support.engines import require_engine
 from support.scripted_leader import Reply, ScriptedLeader
 from support.typed_commands import Inferbench
 
-from cli.converting import run_conversion
 from model_repo.canonical.families import generate
 from model_repo.cards import ModelCard, TensorCard, parse_card
+from model_repo.convert.child import run_conversion
 from model_repo.convert.conversions import CONVERSIONS, ConversionName, ConversionRequest, find_conversion
 from model_repo.convert.lineage import Lineage, SourceModel
 from model_repo.format_checks import check_model
