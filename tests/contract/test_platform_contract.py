@@ -1,6 +1,8 @@
 """What every serving platform must do, tried on every platform, launcher and protocol that can be had here.
 
-A platform joins by rows in ``CASES``: how to make a model for it whose answers are known without it.
+A platform joins by rows in ``CASES``: how to make a model for it whose answers are known without it. The first row is a
+server that is written down, so that the suite is known to hold for what does its duty; test_platform_contract_itself.py
+shows that it does not hold for what does not.
 """
 
 import json
@@ -19,6 +21,7 @@ from support import saved_models, served_models, torch_models
 from support.asking import ask
 from support.container_engine import contained
 from support.engines import require_engine
+from support.scripted_platform import ScriptedPlatform, script
 from support.serving import READY_NS, alive, eventually, is_open, ready, serve_request, started
 
 from follower.serve.platforms import PLATFORMS
@@ -35,7 +38,7 @@ pytestmark = contained
 class Case:
     """One way to serve. ``make``: writes a model of y = 2x + 1 and z = row sums of x, for x of shape [batch, 4]."""
 
-    platform: PlatformName
+    platform: PlatformName | Literal["scripted"]
     launch: Literal["process", "docker"] = "process"
     protocol: Literal["http", "grpc"] = "http"
     make: Callable[[Path], Path]
@@ -51,6 +54,7 @@ def _onnx(folder: Path) -> Path:
 
 
 CASES = (
+    Case(platform="scripted", make=script),
     Case(platform="onnxruntime", make=_onnx),
     Case(platform="onnxruntime", launch="docker", make=_onnx),
     Case(platform="openvino", make=_onnx, engine="openvino"),
@@ -60,6 +64,8 @@ CASES = (
     Case(platform="tfs-compat", protocol="http", make=saved_models.affine, engine="tensorflow"),
     Case(platform="tfs-compat", protocol="grpc", make=saved_models.affine, engine="tensorflow"),
 )
+
+TABLE: dict[str, Platform] = {**PLATFORMS, "scripted": ScriptedPlatform()}
 
 STARTED_BY_OTHERS: set[str] = {"endpoint"}
 """Platforms that start nothing; they have suites of their own: test_endpoint.py."""
@@ -82,7 +88,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture
 def platform(case: Case) -> Platform:
     """The platform under test."""
-    return PLATFORMS[case.platform]
+    return TABLE[case.platform]
 
 
 @pytest.fixture
@@ -97,7 +103,10 @@ Serve = Callable[[str], ServeRequest]
 @pytest.fixture
 def serve(case: Case, model: Path, tmp_path: Path) -> Serve:
     """What to ask the platform for, working in a folder of this name."""
-    spec = ServiceSpec(platform=case.platform, launch=case.launch, protocol=case.protocol)
+    asked: dict[str, str] = {"launch": case.launch, "protocol": case.protocol}
+    if case.platform in PLATFORMS:
+        asked["platform"] = case.platform  # job files know no other
+    spec = ServiceSpec.model_validate(asked)
     return lambda name: serve_request(model, tmp_path / name, spec)
 
 
@@ -110,7 +119,7 @@ def service(platform: Platform, serve: Serve) -> Iterator[Service]:
 
 def test_no_platform_escapes_the_contract() -> None:
     """A row in the table needs a row in this suite."""
-    assert PLATFORMS.keys() == {case.platform for case in CASES} | STARTED_BY_OTHERS | NOT_TO_BE_HAD
+    assert TABLE.keys() == {case.platform for case in CASES} | STARTED_BY_OTHERS | NOT_TO_BE_HAD
 
 
 def test_an_offer_names_the_platform_and_how_it_can_be_used(case: Case, platform: Platform) -> None:
