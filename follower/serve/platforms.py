@@ -12,7 +12,8 @@ from typing import Final
 from follower.serve.endpoint.platform import EndpointPlatform
 from follower.serve.modelserver.platform import ModelServerPlatform
 from follower.serve.protocol import Platform, PlatformTable
-from follower.serve.tensorflow.platform import TfsCompatPlatform, TfServingPlatform
+from follower.serve.tensorflow.compat import TfsCompatPlatform
+from follower.serve.tensorflow.platform import TfServingPlatform
 from follower.serve.triton.platform import TritonPlatform
 from shared.errors import Conflict, NotAvailable
 from shared.wire.identity import PlatformOffer

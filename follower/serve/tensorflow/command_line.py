@@ -1,14 +1,13 @@
 """The command line of ``tensorflow_model_server``, as far as it is used here; the stand-in's server takes the same.
 
-Source: TensorFlow Serving's ``model_servers/main.cc``. ``--status_file`` is the stand-in's own.
+Source: TensorFlow Serving's ``model_servers/main.cc``. ``--status_file`` and ``--listen_host`` are the
+stand-in's own: TensorFlow Serving listens on all addresses.
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-"""What both kinds of server are asked for at; the stand-in listens nowhere else."""
 
 MONITORING_PATH = "/monitoring/prometheus/metrics"
 MONITORING_CONFIG = f'prometheus_config {{ enable: true, path: "{MONITORING_PATH}" }}\n'
@@ -27,6 +26,7 @@ class ServerOptions:
     batching_parameters_file: Path | None = None  # None: no batching
     monitoring_config_file: Path | None = None
     status_file: Path | None = None
+    listen_host: str | None = None  # None: loopback alone
 
     def to_argv(self) -> list[str]:
         """``--name=value`` of everything that is set."""
@@ -47,6 +47,7 @@ def parse(argv: Sequence[str]) -> ServerOptions:
     parser.add_argument("--enable_batching", choices=("true", "false"), default="false", help="whether to batch")
     parser.add_argument("--monitoring_config_file", type=Path, help="taken; the page is always there")
     parser.add_argument("--status_file", type=Path, help="file to report the ports and the phases to")
+    parser.add_argument("--listen_host", help="address to listen on; loopback if it is not given")
     found = vars(parser.parse_args(argv))
     if found.pop("enable_batching") != "true":
         found["batching_parameters_file"] = None

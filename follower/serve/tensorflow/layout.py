@@ -10,12 +10,19 @@ from follower.serve.tensorflow.command_line import MONITORING_CONFIG, ServerOpti
 VERSION: Final = "1"
 
 
-def lay_out(request: ServeRequest, *, ports: tuple[int, int], status_file: Path | None = None) -> ServerOptions:
+def lay_out(
+    request: ServeRequest,
+    workdir: Path,
+    *,
+    ports: tuple[int, int],
+    status_file: Path | None = None,
+    listen_host: str | None = None,
+) -> ServerOptions:
     """Writes the batching parameters and the monitoring configuration, and gives the model a folder per version.
 
-    ``ports``: gRPC, REST. The server finds the model through a link, so that nothing is copied.
+    ``workdir``: what the server sees of its work directory. ``ports``: gRPC, REST. The server finds the model through a
+    link, so that nothing is copied.
     """
-    workdir = request.workdir.resolve()
     workdir.mkdir(parents=True, exist_ok=True)
     if status_file is not None:
         status_file.unlink(missing_ok=True)
@@ -35,6 +42,7 @@ def lay_out(request: ServeRequest, *, ports: tuple[int, int], status_file: Path 
         batching_parameters_file=_batching_file(request, workdir),
         monitoring_config_file=_written(workdir / "monitoring.config", MONITORING_CONFIG),
         status_file=status_file,
+        listen_host=listen_host,
     )
 
 

@@ -1,4 +1,4 @@
-"""Platforms ``tfserving`` and ``tfs-compat``: TensorFlow Serving itself, and what stands in where it is not to be had.
+"""Platform ``tfserving``: TensorFlow Serving itself. Where it is not to be had, ``compat`` stands in.
 
 Both get the same command line and files and speak the same protocol. Their results are told apart by the platform's
 name, which stands in every record.
@@ -6,21 +6,19 @@ name, which stands in every record.
 
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from follower.engines.folder import environment_of, installed_version
 from follower.serve.announced import require_announced
 from follower.serve.launch.protocol import Launched, LaunchRequest
 from follower.serve.launchers import find_launcher
 from follower.serve.ports import HOST, free_ports
 from follower.serve.protocol import ServeRequest
 from follower.serve.readiness import Progress
-from follower.serve.status import STATUS_FILE
-from follower.serve.tensorflow.arrival import Reported, Watched
+from follower.serve.tensorflow.arrival import Watched
+from follower.serve.tensorflow.compat import LOG_FILE, QUIET
 from follower.serve.tensorflow.layout import lay_out
 from follower.serve.tensorflow.rest_client import RestClient
 from follower.serve.tensorflow.service import Software, TensorFlowService
@@ -28,43 +26,12 @@ from shared.errors import NotAvailable
 from shared.wire.identity import PlatformOffer
 
 PROGRAM: Final = "tensorflow_model_server"
-SERVER_MODULE: Final = "follower.serve.tensorflow.server"
-ENGINE: Final = "tensorflow"
-LOG_FILE: Final = "server.log"
 
 _LAUNCH: Final = ("process",)
 _PROTOCOL: Final = ("http", "grpc")
 _DEVICE: Final = ("cpu",)
 _ANNOUNCED: Final = {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE}
 _VERSION_TIMEOUT_S: Final = 20.0
-
-_QUIET: Final = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
-
-
-class TfsCompatPlatform:
-    """The stand-in: TensorFlow, the serving API's stubs, and TensorFlow's own batch scheduler, in a server of ours."""
-
-    name = "tfs-compat"
-
-    def offer(self) -> PlatformOffer | None:
-        """Reads the engine's version without importing TensorFlow."""
-        return _offer(self.name, installed_version(ENGINE))
-
-    def start(self, request: ServeRequest) -> TensorFlowService:
-        version = installed_version(ENGINE)
-        if version is None:
-            raise NotAvailable(
-                f"{self.name} needs engine {ENGINE}; `inferbench platforms install {ENGINE}` installs it"
-            )
-        require_announced(self.name, request, _ANNOUNCED)
-        started_ns = time.monotonic_ns()
-        options = lay_out(request, ports=(0, 0), status_file=request.workdir.resolve() / STATUS_FILE)
-        # -P: the work directory holds a run's files, and nothing in it may be imported
-        argv = [sys.executable, "-P", "-m", SERVER_MODULE, *options.to_argv()]
-        launched = _launch(request, argv, {**environment_of(ENGINE), **_QUIET})
-        progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
-        arrival = Reported(request.workdir.resolve() / STATUS_FILE)
-        return TensorFlowService(request, launched, arrival, progress, Software(self.name, version))
 
 
 @dataclass
@@ -89,8 +56,8 @@ class TfServingPlatform:
         require_announced(self.name, request, _ANNOUNCED)
         started_ns = time.monotonic_ns()
         grpc_port, rest_port = free_ports(2)
-        options = lay_out(request, ports=(grpc_port, rest_port))
-        launched = _launch(request, [program, *options.to_argv()], _QUIET)
+        options = lay_out(request, request.workdir.resolve(), ports=(grpc_port, rest_port))
+        launched = _launch(request, [program, *options.to_argv()], QUIET)
         progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
         client = RestClient(host=HOST, port=rest_port, model=request.model_name)
         arrival = Watched(client, grpc_port)

@@ -10,7 +10,6 @@ from follower.serve.launch.log import tail
 from follower.serve.launch.protocol import Launched
 from follower.serve.openinference.client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
-from follower.serve.ports import HOST
 from follower.serve.protocol import Endpoint, ServeRequest, ServerStatistics
 from follower.serve.readiness import Progress
 from follower.serve.tensorflow.arrival import Arrival
@@ -46,13 +45,15 @@ class TensorFlowService(CommandService):
     def endpoint(self) -> Endpoint:
         if self._progress.port is None:
             raise AttemptFailed(Cause.SERVER_NOT_READY, "the service has not opened its port yet")
-        name = self._request.model_name
+        host, name = self._launched.address, self._request.model_name
         if self._request.service.protocol == "grpc":
-            return Endpoint(host=HOST, port=self._grpc_port, model_name=name, dialect="tensorflow-grpc")
-        return Endpoint(host=HOST, port=self._progress.port, model_name=name, dialect="tensorflow-rest")
+            return Endpoint(host=host, port=self._grpc_port, model_name=name, dialect="tensorflow-grpc")
+        return Endpoint(host=host, port=self._progress.port, model_name=name, dialect="tensorflow-rest")
 
     def facts(self) -> Mapping[str, Any]:
-        return {"engine": self._software.engine, "version": self._software.version, **self._progress.facts}
+        launch = dict(self._launched.facts())
+        software = {"engine": self._software.engine, "version": self._software.version}
+        return {**software, **self._progress.facts, "launch": launch}
 
     def statistics(self) -> ServerStatistics | None:
         """From the monitoring page; None where it cannot be read now."""
@@ -92,4 +93,4 @@ class TensorFlowService(CommandService):
         port = self._progress.port
         if port is None:
             raise Unreachable("the service has not opened its port yet")
-        return RestClient(host=HOST, port=port, model=self._request.model_name)
+        return RestClient(host=self._launched.address, port=port, model=self._request.model_name)

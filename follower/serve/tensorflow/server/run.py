@@ -38,6 +38,7 @@ class _Lifetime:
 
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
+        self._host = options.listen_host or HOST
         self._exit_code, self._reason = 0, ""
         self._opened = asyncio.Event()
 
@@ -47,7 +48,7 @@ class _Lifetime:
         try:
             version = newest_version(self._options.model_base_path)
             batching = _batching(self._options.batching_parameters_file)
-            listener = _bind(self._options.rest_api_port)
+            listener = _bind(self._host, self._options.rest_api_port)
         except (LoadFailed, ValueError, OSError) as error:
             _log.critical("%s", error)
             return exit_codes.MODEL_LOAD_FAILED if isinstance(error, LoadFailed) else 1
@@ -86,7 +87,7 @@ class _Lifetime:
         options, serving = self._options, self._serving
         tf.config.threading.set_intra_op_parallelism_threads(options.tensorflow_intra_op_parallelism)
         tf.config.threading.set_inter_op_parallelism_threads(options.tensorflow_inter_op_parallelism)
-        self._grpc, grpc_port = grpc_services.start(serving, HOST, options.port, THREADS)
+        self._grpc, grpc_port = grpc_services.start(serving, self._host, options.port, THREADS)
         facts: dict[str, Any] = {"grpc_port": grpc_port}
         status = StatusFile(options.status_file) if options.status_file else None
         if status:
@@ -122,11 +123,11 @@ def _batching(file: Path | None) -> BatchingParameters | None:
     return None if file is None else parse(file.read_text(encoding="ascii"))
 
 
-def _bind(port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise OSError(f"cannot listen on {HOST}:{port}: {error}") from error
+        raise OSError(f"cannot listen on {host}:{port}: {error}") from error
     return listener

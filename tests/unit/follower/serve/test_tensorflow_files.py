@@ -69,7 +69,7 @@ def test_the_server_gets_exactly_these_flags_and_files(tmp_path: Path) -> None:
     model.mkdir()
     workdir = tmp_path / "run"
     for _ in range(2):  # a work directory that was used before does no harm
-        options = lay_out(serve_request(model, workdir, SPEC), ports=(8500, 8501))
+        options = lay_out(serve_request(model, workdir, SPEC), workdir, ports=(8500, 8501))
     assert options.to_argv() == [
         "--port=8500",
         "--rest_api_port=8501",
