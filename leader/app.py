@@ -14,7 +14,20 @@ from leader.api import openapi, problems
 from leader.api.access import undeclared
 from leader.api.context import Leader
 from leader.api.edge import Edge
-from leader.api.routes import datasets, followers, history, jobs, models, process, results, runs, scheduling, tokens
+from leader.api.routes import (
+    conversions,
+    converters,
+    datasets,
+    followers,
+    history,
+    jobs,
+    models,
+    process,
+    results,
+    runs,
+    scheduling,
+    tokens,
+)
 from leader.auth.bootstrap import ensure_tokens, refuse_unguarded
 from leader.auth.tokens import Authenticator
 from leader.background import Background, Loop, every
@@ -27,8 +40,11 @@ from leader.settings import LOOPBACK_HOSTS, LeaderSettings
 from shared.clock import Clock, SystemClock
 
 ROUTERS: Final = tuple(
-    module.router for module in (process, jobs, runs, results, models, datasets, followers, scheduling, history, tokens)
-)
+    module.router
+    for module in (
+        process, jobs, runs, results, models, conversions, datasets, followers, converters, scheduling, history, tokens,
+    )
+)  # fmt: skip
 SWEEP_EVERY_S: Final = 600.0
 UPLOAD_ABANDONED_AFTER_S: Final = 86_400.0
 

@@ -69,6 +69,11 @@ ACCESS: Final[Mapping[str, Access]] = {
     "uploadDataset": Access(UPLOAD, Body.STREAM),
     "listDatasets": Access(READ),
     "downloadDataset": Access(READ),
+    # conversions
+    "createConversion": Access(UPLOAD, Body.JSON),
+    "listConversions": Access(READ),
+    "getConversion": Access(READ),
+    "cancelConversion": Access(CANCEL),
     # followers
     "listFollowers": Access(READ),
     "registerFollower": Access(FOLLOW, Body.JSON),
@@ -79,6 +84,11 @@ ACCESS: Final[Mapping[str, Access]] = {
     "uploadArtifact": Access(FOLLOW, Body.STREAM),
     "deliverResult": Access(FOLLOW, Body.JSON),
     "fetchBlob": Access(FOLLOW),
+    "claimConversion": Access(FOLLOW, Body.JSON),
+    "renewConversion": Access(FOLLOW, Body.JSON),
+    "announceConverted": Access(FOLLOW, Body.JSON),
+    "uploadConverted": Access(FOLLOW, Body.STREAM),
+    "finishConversion": Access(FOLLOW, Body.JSON),
     "cordonFollower": Access(ADMINISTER),
     "uncordonFollower": Access(ADMINISTER),
     # scheduling

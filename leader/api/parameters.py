@@ -12,6 +12,7 @@ _SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
 
 JobId = Annotated[str, Path(max_length=_LONGEST_ID, examples=["j-01jd3v6x8k5m2n7p9q4r1s0t3w"])]
 RunId = Annotated[str, Path(max_length=_LONGEST_ID, examples=["j-01jd3v6x8k5m2n7p9q4r1s0t3w.0000"])]
+ConversionId = Annotated[str, Path(max_length=_LONGEST_ID, examples=["c-01jd3v6x8k5m2n7p9q4r1s0t3w"])]
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
 VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Sha256Path = Annotated[str, Path(pattern=_SHA256_PATTERN)]

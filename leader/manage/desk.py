@@ -7,6 +7,9 @@ from typing import Final
 import structlog
 
 from leader.broker.protocol import Bell
+from leader.manage.conversion_moves import ConversionMover
+from leader.manage.conversions import Conversions
+from leader.manage.converters import Converters
 from leader.manage.datasets import Datasets
 from leader.manage.delivery import Delivery
 from leader.manage.dispatch import Dispatcher
@@ -17,6 +20,8 @@ from leader.manage.followers import Followers
 from leader.manage.history import History
 from leader.manage.ledger import Ledger
 from leader.manage.lineup import Lineup
+from leader.manage.lost_conversions import EVERY_S as TAKE_BACK_EVERY_S
+from leader.manage.lost_conversions import LostConversions
 from leader.manage.moves import Listeners, Mover, Watcher
 from leader.manage.outbox import EVERY_S as ANNOUNCE_EVERY_S
 from leader.manage.outbox import Outbox
@@ -42,7 +47,7 @@ from leader.manage.vigil import Vigil
 from leader.perfdb.entities import Run
 from leader.perfdb.protocol import PerfDB
 from model_repo.protocol import BlobStore, ModelStore
-from model_repo.repository import ModelRepository
+from model_repo.repository import InUse, ModelRepository
 from shared.clock import Clock
 
 REAP_EVERY_S: Final = 1.0
@@ -82,6 +87,9 @@ class Desk:
     presence: Presence
     roster: Roster
     utilisation: Utilisation
+    conversions: Conversions
+    converters: Converters
+    lost_conversions: LostConversions
 
     async def start(self) -> None:
         """Prepare the database (indexes, schema) and look at what is there; the first rounds repair what a crash left.
@@ -104,6 +112,7 @@ class Desk:
             "binder": (BIND_EVERY_S, self.dispatcher.bind_waiting),
             "outbox": (ANNOUNCE_EVERY_S, self.outbox.run_once),
             "utilisation": (COUNT_EVERY_S, self.utilisation.run_once),
+            "conversions": (TAKE_BACK_EVERY_S, self.lost_conversions.run_once),
         }
 
     async def _reconcile(self) -> None:
@@ -130,7 +139,7 @@ def build_desk(
     watchers = (_follow(lineup), vigil.watch, ledger.watch, requeues.watch, endings.watch)
     mover = Mover(perfdb.runs, listeners, clock, watchers=watchers)
     recorder = Recorder(perfdb, ledger)
-    models = ModelRepository(perfdb.models, blobs, clock, max_bytes=max_upload_bytes, in_use=perfdb.runs.needs_model)
+    models = ModelRepository(perfdb.models, blobs, clock, max_bytes=max_upload_bytes, in_use=_in_use(perfdb))
     roster = Roster(perfdb.followers, clock)
     followers = Followers(
         perfdb=perfdb, roster=roster, mover=mover, bell=bell, clock=clock, policy=policy, broker_url=broker_url
@@ -169,6 +178,7 @@ def build_desk(
         clock=clock,
         policy=policy,
     )
+    conversion_mover = ConversionMover(perfdb.conversions, clock)
     return Desk(
         perfdb=perfdb,
         submissions=Submissions(
@@ -222,6 +232,24 @@ def build_desk(
         presence=presence,
         roster=roster,
         utilisation=Utilisation(dispatcher=dispatcher, roster=roster, lineup=lineup, clock=clock, policy=policy),
+        conversions=Conversions(perfdb.conversions, models, conversion_mover, bell, clock),
+        converters=Converters(
+            conversions=perfdb.conversions,
+            models=models,
+            mover=conversion_mover,
+            bell=bell,
+            clock=clock,
+            policy=policy,
+            broker_url=broker_url,
+        ),
+        lost_conversions=LostConversions(
+            conversions=perfdb.conversions,
+            models=models,
+            mover=conversion_mover,
+            bell=bell,
+            clock=clock,
+            policy=policy,
+        ),
     )
 
 
@@ -230,3 +258,10 @@ def _follow(lineup: Lineup) -> Watcher:
         lineup.moved(run)
 
     return watch
+
+
+def _in_use(perfdb: PerfDB) -> InUse:
+    async def in_use(name: str, version: int) -> bool:
+        return await perfdb.runs.needs_model(name, version) or await perfdb.conversions.needs_model(name, version)
+
+    return in_use

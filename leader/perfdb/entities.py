@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from shared.jobs.conversion import ConversionStatus
 from shared.jobs.lifecycle import RunState, RunStatus
 from shared.measure.record import Record
 from shared.scheduling.backlog import SlotKey
@@ -314,3 +315,19 @@ class RecordFilter:
 
 
 Counts = dict[RunState, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """A conversion in the background. ``source`` fixes by digest what is converted; ``moves`` counts its moves."""
+
+    id: str
+    owner: str
+    source: ModelPin
+    to: str
+    dataset: str | None
+    name: str  # of the new model
+    status: ConversionStatus = field(default_factory=ConversionStatus)
+    moves: int = 0
+    created_at: datetime
+    updated_at: datetime

@@ -8,6 +8,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from leader.perfdb import schema
+from leader.perfdb.mongo_conversions import MongoConversions
 from leader.perfdb.mongo_evidence import MongoEvents, MongoEvidence
 from leader.perfdb.mongo_jobs import MongoJobs, MongoRuns
 from leader.perfdb.mongo_people import MongoFollowers, MongoLeaders, MongoTokens
@@ -64,6 +65,7 @@ class MongoPerfDB:
         self.settings = MongoSettings(database[schema.SETTINGS])
         self.models = MongoVersions(database[schema.MODELS])
         self.datasets = MongoVersions(database[schema.DATASETS])
+        self.conversions = MongoConversions(database[schema.CONVERSIONS])
 
     async def prepare(self) -> None:
         with driver_errors("preparing the database"):

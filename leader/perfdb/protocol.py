@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from leader.perfdb.entities import (
     AcceptedJob,
+    Conversion,
     Counts,
     Event,
     Evidence,
@@ -29,6 +30,7 @@ from leader.perfdb.entities import (
     WaitingRun,
 )
 from model_repo.protocol import VersionStore
+from shared.jobs.conversion import ConversionState, ConversionStatus
 from shared.jobs.lifecycle import RunStatus
 from shared.measure.record import Record
 from shared.scheduling.backlog import SlotKey
@@ -314,6 +316,35 @@ class TokenStore(Protocol):
         ...
 
 
+class ConversionStore(Protocol):
+    """Conversions in the background. ``move`` is the only way to change a status."""
+
+    async def add(self, conversion: Conversion) -> None: ...
+
+    async def get(self, conversion_id: str) -> Conversion:
+        """Raises NotFound."""
+        ...
+
+    async def page(self, state: ConversionState | None, *, before: str | None, limit: int) -> list[Conversion]:
+        """Newest first, with ids below ``before``."""
+        ...
+
+    async def oldest(self, state: ConversionState, *, limit: int) -> list[Conversion]:
+        """Oldest first."""
+        ...
+
+    async def move(self, conversion: Conversion, status: ConversionStatus, *, at: datetime) -> Conversion | None:
+        """Compare-and-set: it gets ``status``, where nothing moved it since ``conversion`` was read.
+
+        The moved one, or None where another was faster. An unknown outcome of the write is read back.
+        """
+        ...
+
+    async def needs_model(self, name: str, version: int) -> bool:
+        """Whether a live conversion has the model version as its source."""
+        ...
+
+
 class PerfDB(Protocol):
     """All of them over one connection."""
 
@@ -341,6 +372,8 @@ class PerfDB(Protocol):
     def models(self) -> VersionStore: ...
     @property
     def datasets(self) -> VersionStore: ...
+    @property
+    def conversions(self) -> ConversionStore: ...
 
     async def prepare(self) -> None:
         """Create what is missing (indexes, schema mark). Raises Unavailable, and Conflict on a newer schema."""

@@ -28,6 +28,7 @@ MODELS: Final = "models"
 DATASETS: Final = "datasets"
 SPENT: Final = "spent"
 SETTINGS: Final = "settings"
+CONVERSIONS: Final = "conversions"
 META: Final = "meta"
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -80,4 +81,9 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     TOKENS: (IndexModel([("sha256", _UP)], name="sha256"),),
     MODELS: _VERSIONS,
     DATASETS: _VERSIONS,
+    CONVERSIONS: (
+        IndexModel([("seq", _DOWN)], name="newest"),
+        IndexModel([("state", _UP), ("seq", _UP)], name="state"),
+        IndexModel([("model", _UP), ("version", _UP), ("state", _UP)], name="model"),
+    ),
 }

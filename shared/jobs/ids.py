@@ -1,7 +1,8 @@
 """Names of jobs and runs. They sort by time of submission and can be told apart from anything else at sight.
 
 A job is ``j-`` and 26 characters of lower-case Crockford base32, laid out as a ULID: 48 bits of UTC milliseconds,
-80 random bits. A run is its job's id, a dot and its index in four digits or more.
+80 random bits. A run is its job's id, a dot and its index in four digits or more. A conversion is made as a job is, and
+begins with ``c-``.
 """
 
 import re
@@ -10,6 +11,7 @@ from typing import Final
 
 RANDOM_BYTES: Final = 10
 JOB_ID_PATTERN: Final = r"j-[0-7][0-9a-hjkmnp-tv-z]{25}"
+CONVERSION_ID_PATTERN: Final = r"c-[0-7][0-9a-hjkmnp-tv-z]{25}"
 RUN_ID_PATTERN: Final = JOB_ID_PATTERN + r"\.[0-9]{4,6}"
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -30,6 +32,11 @@ def new_job_id(now: datetime, randomness: bytes) -> str:
     return "j-" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5))
 
 
+def new_conversion_id(now: datetime, randomness: bytes) -> str:
+    """A conversion's id; takes and raises what ``new_job_id`` does."""
+    return f"c-{new_job_id(now, randomness)[2:]}"
+
+
 def run_id(job_id: str, index: int) -> str:
     """The id of a job's run number ``index``, counted from 0."""
     return f"{job_id}.{index:04d}"
@@ -48,3 +55,8 @@ def is_job_id(text: str) -> bool:
 def is_run_id(text: str) -> bool:
     """Whether ``text`` could name a run; anything else need not be looked up."""
     return re.fullmatch(RUN_ID_PATTERN, text) is not None
+
+
+def is_conversion_id(text: str) -> bool:
+    """Whether ``text`` could name a conversion; anything else need not be looked up."""
+    return re.fullmatch(CONVERSION_ID_PATTERN, text) is not None

@@ -21,10 +21,11 @@ READING: Final = {
     "getMetrics", "getVersion", "getOpenApi", "getJobSchema", "validateJob", "planJob", "listJobs", "getJob", "getRun",
     "streamRunEvents", "getRunLog", "getRunSamples", "getRunRecord", "listRecords", "getLeaderboard", "downloadModel",
     "searchModels", "getModel", "listDatasets", "downloadDataset", "listFollowers", "explainRun", "getHistory",
+    "listConversions", "getConversion",
 }  # fmt: skip
 WORKING: Final = {
     "submitJob", "cancelJob", "cancelRun", "registerModel", "uploadModel", "updateModel", "registerDataset",
-    "uploadDataset",
+    "uploadDataset", "createConversion", "cancelConversion",
 }  # fmt: skip
 ADMINISTERING: Final = {
     "deleteModel", "addToken", "listTokens", "revokeToken", "cordonFollower", "uncordonFollower", "getScheduling",
@@ -32,7 +33,8 @@ ADMINISTERING: Final = {
 }  # fmt: skip
 FOLLOWING: Final = {
     "registerFollower", "heartbeatFollower", "claimRun", "renewLease", "reportProgress", "uploadArtifact",
-    "deliverResult", "fetchBlob",
+    "deliverResult", "fetchBlob", "claimConversion", "renewConversion", "announceConverted", "uploadConverted",
+    "finishConversion",
 }  # fmt: skip
 
 MAY: Final[dict[str, set[str]]] = {
@@ -47,7 +49,7 @@ MAY: Final[dict[str, set[str]]] = {
 ROUTES: Final = {route.name: route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)}
 VALUES: Final = {
     "job_id": "j-00000000000000000000000000", "run_id": "j-00000000000000000000000000.0000", "name": "nobody",
-    "version": "1", "kind": "log", "sha256": "0" * 64,
+    "version": "1", "kind": "log", "sha256": "0" * 64, "conversion_id": "c-00000000000000000000000000",
 }  # fmt: skip
 
 
