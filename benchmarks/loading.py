@@ -15,6 +15,7 @@ from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor
 from follower.load.process_sender import ProcessSender
 from follower.load.protocol import LoadOutcome, LoadRequest, Target
+from shared.jobs.feeding import Feed
 from shared.jobs.pipeline import PipelineSpec
 from shared.jobs.workload import WorkloadSpec
 from shared.measure.analyze import Measurement, analyze
@@ -91,8 +92,7 @@ def load(
             target=target,
             encoded=[DIALECTS[target.dialect].encode(target, [tensor])],
             pipeline=PipelineSpec(),
-            input_name=tensor.name,
-            input_datatype=tensor.datatype,
+            feeds=(Feed(tensor.name, tensor.datatype, "sample"),),
             output_name="scores",
             request_timeout_ns=spec.request_timeout,
             client_cores=[core],

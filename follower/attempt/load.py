@@ -8,6 +8,7 @@ from follower.load.dialects import target_of
 from follower.load.protocol import LoadRequest
 from follower.serve.protocol import Endpoint, ModelMetadata
 from shared.errors import AttemptFailed, InvalidInput
+from shared.jobs.feeding import Feed
 from shared.jobs.lifecycle import Cause
 from shared.jobs.workload import ClosedWorkload, ColdStartWorkload
 from shared.wire.identity import Slot
@@ -27,10 +28,11 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
     target = target_of(link.through(endpoint))
     encoded: tuple[bytes, ...] = ()
     raw: tuple[tuple[bytes, ...], ...] = ()
+    feeds: tuple[Feed, ...] = ()
     if prepared.dataset is None:
         encoded = synthetic_requests(target, model, requests.batch_size, requests.distinct, spec.workload.seed)
     else:
-        _require_one_input(model)
+        feeds = prepared.feeds(model.inputs)
         raw = payloads([sample.data for sample in prepared.dataset.samples], requests.batch_size)
     pipelined = prepared.dataset is not None and spec.pipeline.in_server
     if pipelined:
@@ -43,8 +45,8 @@ def build_load(prepared: Prepared, model: ModelMetadata, endpoint: Endpoint) -> 
         raw=raw,
         pipeline=spec.pipeline,
         server_pipeline=pipelined,
-        input_name=model.inputs[0].name,
-        input_datatype=model.inputs[0].datatype,
+        feeds=feeds,
+        tokenizer=prepared.tokenizer,
         output_name=model.outputs[0].name,
         labels=prepared.model.card.labels,
         request_timeout_ns=spec.workload.request_timeout,
@@ -74,9 +76,3 @@ def _plan(prepared: Prepared, payload_count: int) -> Plan:
         return make_plan(workload, payload_count, prepared.trace_ns)
     except InvalidInput as error:
         raise AttemptFailed(Cause.PIPELINE_FAILED, f"the workload cannot be planned: {error.detail}") from error
-
-
-def _require_one_input(model: ModelMetadata) -> None:
-    if len(model.inputs) != 1:
-        names = ", ".join(tensor.name for tensor in model.inputs)
-        raise AttemptFailed(Cause.PIPELINE_FAILED, f"a dataset feeds one input; model {model.name} takes {names}")

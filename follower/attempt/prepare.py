@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from follower.attempt.order import AttemptDir, AttemptOrder
 from follower.attempt.story import Story
 from follower.generate.blob_cache import BlobCache
 from follower.generate.datasets.dataset import Dataset
+from follower.generate.model_tokenizer import tokenizer_of
 from follower.generate.models import Model, obtain_model
 from follower.inventory.preflight import (
     CpuReading,
@@ -24,11 +26,14 @@ from follower.inventory.preflight import (
 )
 from follower.link.run_link import RunLink
 from follower.serve.containers.images import image_of
-from follower.serve.protocol import ServeRequest, ServerPipeline
+from follower.serve.protocol import ServeRequest, ServerPipeline, TensorInfo
+from model_repo.cards import TensorCard
 from shared.errors import AttemptFailed, InvalidInput, NotFound
 from shared.jobs.endpoint_api import TemplateApi
+from shared.jobs.feeding import Feed, Misfit, feeds_of
 from shared.jobs.lifecycle import Cause
 from shared.jobs.network import link_of
+from shared.jobs.section import path_of
 from shared.jobs.spec import GeneratedModel
 from shared.wire.assignment import BlobPin
 
@@ -83,7 +88,25 @@ class Prepared:
         from follower.pipeline.chain import build_postprocess  # noqa: PLC0415 - Pillow is slow to import
 
         build_postprocess(pipeline, self.model.card.labels)
-        return ServerPipeline(spec=pipeline, labels=self.model.card.labels)
+        return ServerPipeline(spec=pipeline, labels=self.model.card.labels, tokenizer=self.tokenizer)
+
+    @cached_property
+    def tokenizer(self) -> str | None:
+        """The model's own, where the pipeline asks for it and the file has one."""
+        op = self.order.assignment.spec.pipeline.tokenize
+        return tokenizer_of(self.model) if op is not None and op.tokenizer == "model" else None
+
+    def feeds(self, inputs: Sequence[TensorInfo | TensorCard]) -> tuple[Feed, ...]:
+        """Which of the model's inputs gets what of a sample.
+
+        Raises:
+            AttemptFailed: PIPELINE_FAILED where the pipeline does not feed the model.
+        """
+        try:
+            return feeds_of(self.order.assignment.spec.pipeline, inputs)
+        except Misfit as error:
+            where = path_of(("pipeline", *error.contradiction.loc))
+            raise AttemptFailed(Cause.PIPELINE_FAILED, f"{where}: model {self.model.name}: {error}") from error
 
     def _labels(self) -> Mapping[str, str]:
         assignment = self.order.assignment
@@ -96,15 +119,22 @@ class Prepared:
         }
 
     def _example_shapes(self) -> Mapping[str, Sequence[int]]:
-        """The first inference has the shape of a real sample where there is one to look at."""
+        """The first inference has the shape of a real sample where there is one to look at.
+
+        Raises:
+            AttemptFailed: PIPELINE_FAILED where the ops do not feed what the model's card says it takes.
+        """
         spec = self.order.assignment.spec
         inputs = self.model.card.inputs
-        if self.dataset is None or not spec.pipeline.preprocess or len(inputs) != 1:
+        if self.dataset is None or not inputs:
             return {}
-        from follower.pipeline.chain import batch_of, build_preprocess  # noqa: PLC0415 - Pillow is slow to import
+        feeds = self.feeds(inputs)
+        if not spec.pipeline.preprocess:
+            return {}
+        from follower.pipeline.chain import build_parts, inputs_of  # noqa: PLC0415 - Pillow is slow to import
 
-        sample = build_preprocess(spec.pipeline)(self.dataset.samples[0].data)
-        return {inputs[0].name: batch_of(spec.pipeline, [sample]).shape}
+        sample = build_parts(spec.pipeline, self.tokenizer)(self.dataset.samples[0].data)
+        return {name: array.shape for name, array in inputs_of(spec.pipeline, feeds, [sample]).items()}
 
     def _example(self) -> npt.NDArray[Any] | None:
         """The first sample, where the service needs one to answer anything at all.

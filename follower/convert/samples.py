@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from follower.generate.datasets.builtin import load_builtin
-from follower.pipeline.chain import build_postprocess, build_preprocess
+from follower.pipeline.chain import build_parts, build_postprocess, inputs_of
+from follower.pipeline.protocol import PipelineFailed
 from follower.serve.openinference.tensors import BYTES, DTYPES, TensorInfo, example_shape
 from model_repo.cards import ModelCard, TensorCard
 from shared.errors import InvalidModel
+from shared.jobs.feeding import Misfit, feeds_of
 from shared.jobs.pipeline import PipelineSpec
 
 Array = npt.NDArray[Any]
@@ -66,16 +68,19 @@ def fitting_dataset(card: ModelCard) -> str:
         return "text-lines"
     if card.preprocess and set(card.labels) == {"0", "180"}:
         return "text-directions"
-    if any(op.op == "tokenize" for op in card.preprocess):
+    if any(op.op == "tokenize" and op.tokenizer == "short-messages" for op in card.preprocess):
         return "short-messages"
     return SYNTHETIC
 
 
 def _labelled(card: ModelCard, name: str) -> Samples:
-    if len(card.inputs) != 1 or not card.preprocess:
-        detail = f"samples of {name} need a model with one input whose card says how to preprocess; use {SYNTHETIC}"
-        raise InvalidModel(detail)
-    preprocess = build_preprocess(PipelineSpec(preprocess=card.preprocess))
+    if not card.preprocess:
+        raise InvalidModel(f"samples of {name} need a model whose card says how to preprocess; use {SYNTHETIC}")
+    spec = PipelineSpec(preprocess=card.preprocess)
+    try:
+        feeds, preprocess = feeds_of(spec, card.inputs), build_parts(spec)
+    except (Misfit, PipelineFailed) as error:
+        raise InvalidModel(f"samples of {name} do not fit the model: {error}; use {SYNTHETIC}") from error
     postprocess = build_postprocess(PipelineSpec(postprocess=card.postprocess), card.labels)
 
     def answer(output: Array) -> str | None:
@@ -83,7 +88,7 @@ def _labelled(card: ModelCard, name: str) -> Samples:
         return None if found is None else found.label
 
     samples = load_builtin(name).samples
-    inputs = [{card.inputs[0].name: preprocess(sample.data)[None]} for sample in samples]
+    inputs = [inputs_of(spec, feeds, [preprocess(sample.data)]) for sample in samples]
     labels = [sample.label for sample in samples] if card.postprocess else [None] * len(samples)
     return Samples(name=name, inputs=inputs, labels=labels, answer=answer)
 

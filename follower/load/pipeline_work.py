@@ -7,7 +7,7 @@ from follower.load.dialects import DIALECTS
 from follower.load.encode import Array, InputTensor, MalformedAnswer
 from follower.load.predict_json import UNNAMED
 from follower.load.protocol import LoadRequest
-from follower.pipeline.chain import batch_of, build_postprocess, build_preprocess, outputs_of
+from follower.pipeline.chain import build_parts, build_postprocess, inputs_of, outputs_of
 from follower.pipeline.protocol import PipelineFailed
 
 
@@ -21,10 +21,10 @@ class PipelineWork:
         self._raw = request.raw
         self._target = request.target
         self._dialect = DIALECTS[request.target.dialect]
-        self._input = (request.input_name, request.input_datatype)
+        self._feeds = request.feeds
         self._output_name = request.output_name
         self._pipeline = request.pipeline
-        self._preprocess = build_preprocess(request.pipeline)
+        self._preprocess = build_parts(request.pipeline, request.tokenizer)
         self._postprocess = build_postprocess(request.pipeline, request.labels)
         self._answers: list[object] = [None] * len(request.raw)
 
@@ -34,14 +34,13 @@ class PipelineWork:
 
     def request(self, payload: int) -> bytes:
         samples = [self._preprocess(sample) for sample in self._raw[payload]]
-        name, datatype = self._input
         try:
-            batch = batch_of(self._pipeline, samples)
-            return self._dialect.encode(self._target, [InputTensor(name=name, datatype=datatype, array=batch)])
+            arrays = inputs_of(self._pipeline, self._feeds, samples)
+            tensors = [InputTensor(name=f.name, datatype=f.datatype, array=arrays[f.name]) for f in self._feeds]
+            return self._dialect.encode(self._target, tensors)
         except (TypeError, ValueError) as error:
-            raise PipelineFailed(
-                f"payload {payload}: its samples do not make one {datatype} tensor: {error}"
-            ) from error
+            wanted = " or ".join(dict.fromkeys(feed.datatype for feed in self._feeds))
+            raise PipelineFailed(f"payload {payload}: its samples do not make one {wanted} tensor: {error}") from error
 
     def finish(self, payload: int, response: Codec) -> None:
         outputs = self._dialect.decode(response)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from follower.serve.protocol import DialectName
 from shared.errors import AttemptFailed
 from shared.jobs.endpoint_api import TemplateApi
+from shared.jobs.feeding import Feed
 from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
 from shared.measure.columns import Columns
@@ -58,8 +59,8 @@ class LoadRequest:
     raw: Sequence[Sequence[bytes]] = ()
     pipeline: PipelineSpec
     server_pipeline: bool = False
-    input_name: str
-    input_datatype: str
+    feeds: Sequence[Feed] = ()  # which input gets what of ``raw``
+    tokenizer: str | None = None  # the model's own, where the pipeline asks for it
     output_name: str
     labels: Sequence[str] = ()  # the model card's, for post-processing
     request_timeout_ns: int

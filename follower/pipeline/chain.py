@@ -7,10 +7,11 @@ import numpy as np
 
 from follower.pipeline.ctc import ctc_decode
 from follower.pipeline.image import channels_first, decode_frames, decode_image, normalize, resize
-from follower.pipeline.protocol import Answer, Array, Postprocess, Preprocess
+from follower.pipeline.protocol import Answer, Array, Parts, Postprocess, Preprocess
 from follower.pipeline.raster import Raster
 from follower.pipeline.scores import softmax, top_k
 from follower.pipeline.text import tokenize
+from shared.jobs.feeding import Feed, Part
 from shared.jobs.pipeline import PipelineSpec
 
 PREPROCESS: Final[Mapping[str, Callable[[Any], Callable[[Any], Any]]]] = {
@@ -21,7 +22,7 @@ PREPROCESS: Final[Mapping[str, Callable[[Any], Callable[[Any], Any]]]] = {
     "channels_first": channels_first,
     "tokenize": tokenize,
 }
-"""Op name -> maker of a function from the op's parameters. Bytes become a ``Raster``, or ids, in the first op."""
+"""Op name -> maker of a function from the op's parameters. Bytes become a ``Raster``, or tokens, in the first op."""
 
 POSTPROCESS: Final[Mapping[str, Callable[[Any, Sequence[str]], Callable[[Any], Any]]]] = {
     "softmax": softmax,
@@ -36,26 +37,51 @@ def ops() -> tuple[str, ...]:
     return (*PREPROCESS, *POSTPROCESS)
 
 
-def build_preprocess(spec: PipelineSpec) -> Preprocess:
+def build_parts(spec: PipelineSpec, tokenizer: str | None = None) -> Callable[[bytes], Parts]:
     """The function that runs per sample before the model. Without ops it gives the sample's bytes as uint8.
 
-    Of a video it gives the frames, stacked along a first axis.
+    Of a video it gives the frames, stacked along a first axis; of a text what its tokenizer says. ``tokenizer``: the
+    model's own, for an op that asks for it.
 
     The function raises PipelineFailed on a sample that it cannot process.
+
+    Raises:
+        PipelineFailed: an op cannot be made.
     """
+    op = spec.tokenize
+    if op is not None:  # takes bytes, and nothing follows it: the order of ops is checked with the job
+        return tokenize(op, tokenizer)
     steps = [PREPROCESS[op.op](op) for op in spec.preprocess]
 
-    def run(data: bytes) -> Array:
+    def run(data: bytes) -> Parts:
         value: Any = data
         for step in steps:
             value = [step(frame) for frame in value] if isinstance(value, list) else step(value)
         if isinstance(value, list):
-            return np.stack([frame.tensor() for frame in value])
-        if isinstance(value, Raster):
-            return value.tensor()
-        return value if isinstance(value, np.ndarray) else np.frombuffer(data, np.uint8)
+            return {"sample": np.stack([frame.tensor() for frame in value])}
+        return {"sample": value.tensor() if isinstance(value, Raster) else np.frombuffer(data, np.uint8)}
 
     return run
+
+
+def build_preprocess(spec: PipelineSpec, tokenizer: str | None = None) -> Preprocess:
+    """The same, for a model with one input: the sample itself, and of a text its ids.
+
+    Raises:
+        PipelineFailed: an op cannot be made.
+    """
+    parts = build_parts(spec, tokenizer)
+    first: Part = "sample" if spec.tokenize is None else "ids"
+    return lambda data: parts(data)[first]
+
+
+def inputs_of(spec: PipelineSpec, feeds: Sequence[Feed], samples: Sequence[Parts]) -> dict[str, Array]:
+    """What each input of the model gets of several pre-processed samples, by its name, in the model's order.
+
+    Raises:
+        ValueError: they are of different shapes.
+    """
+    return {feed.name: batch_of(spec, [sample[feed.part] for sample in samples]) for feed in feeds}
 
 
 def batch_of(spec: PipelineSpec, samples: Sequence[Array]) -> Array:

@@ -1,12 +1,13 @@
 """What pre- and post-processing are, and how they fail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 
 from shared.errors import AttemptFailed
+from shared.jobs.feeding import Part
 from shared.jobs.lifecycle import Cause
 
 Array = npt.NDArray[Any]
@@ -30,6 +31,9 @@ class PipelineFailed(AttemptFailed):
     def __init__(self, detail: str) -> None:
         super().__init__(Cause.PIPELINE_FAILED, detail)
 
+
+Parts = Mapping[Part, Array]
+"""One pre-processed sample: itself, or of a text its ids, mask and type_ids. C-contiguous, without the batch axis."""
 
 Preprocess = Callable[[bytes], Array]
 """One sample's bytes -> the model's input for that sample, C-contiguous, without the batch axis."""

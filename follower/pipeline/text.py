@@ -1,6 +1,6 @@
 """Ops on text. Each is made once per job from its parameters and runs per sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
 
@@ -10,7 +10,8 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from follower.pipeline.protocol import Array, PipelineFailed
+from follower.pipeline.own_tokenizer import UsableTokenizer, own_tokenizer
+from follower.pipeline.protocol import Array, Parts, PipelineFailed
 from follower.pipeline.vocabulary import CONTINUED, PAD, PIECES, UNKNOWN, digest
 from shared.jobs.pipeline import Tokenize
 
@@ -18,26 +19,41 @@ MAX_TEXT_BYTES: Final = 1 << 20
 PAD_ID: Final = PIECES.index(PAD)
 
 
-def tokenize(op: Tokenize) -> Callable[[bytes], Array]:
-    """UTF-8 bytes -> int64 ids of shape (max_length,), cut or filled with ``PAD_ID`` on the right.
+def tokenize(op: Tokenize, own: str | None = None) -> Callable[[bytes], Parts]:
+    """UTF-8 bytes -> ids, mask and type_ids, int64 of shape (max_length,), cut or filled on the right.
+
+    Filling has the id of the tokenizer's own padding and the mask 0. ``own``: the model's ``tokenizer.json``.
 
     Raises:
-        PipelineFailed: The job was written for another tokenizer of that name.
+        PipelineFailed: the job was written for another tokenizer of that name, or the model has none.
     """
-    if op.tokenizer_sha256 != digest():
-        raise PipelineFailed(f"tokenizer {op.tokenizer} is {digest()} here; the job is for {op.tokenizer_sha256}")
-    tokenizer = short_messages()
+    found = own_tokenizer(op, own) if op.tokenizer == "model" else _built_in(op)
+    encode, length = found.tokenizer.encode, op.max_length
 
-    def run(data: bytes) -> Array:
-        found = tokenizer.encode(_text(data), add_special_tokens=False).ids
-        if len(found) > op.max_length and not op.truncate:
-            raise PipelineFailed(f"a text of {len(found)} tokens; tokenize takes {op.max_length} and may not cut")
-        ids = np.full(op.max_length, PAD_ID, np.int64)
-        kept = found[: op.max_length]
-        ids[: len(kept)] = kept
-        return ids
+    def run(data: bytes) -> Parts:
+        text = encode(_text(data), add_special_tokens=op.special_tokens)
+        ids = text.ids
+        if len(ids) > length and not op.truncate:
+            raise PipelineFailed(f"a text of {len(ids)} tokens; tokenize takes {length} and may not cut")
+        return {
+            "ids": _filled(ids[:length], length, found.pad_id),
+            "mask": _filled([1] * min(len(ids), length), length, 0),
+            "type_ids": _filled(text.type_ids[:length], length, 0),
+        }
 
     return run
+
+
+def _filled(values: Sequence[int], length: int, filling: int) -> Array:
+    array = np.full(length, filling, np.int64)
+    array[: len(values)] = values
+    return array
+
+
+def _built_in(op: Tokenize) -> UsableTokenizer:
+    if op.tokenizer_sha256 != digest():
+        raise PipelineFailed(f"tokenizer {op.tokenizer} is {digest()} here; the job is for {op.tokenizer_sha256}")
+    return UsableTokenizer(short_messages(), PAD_ID)
 
 
 @cache

@@ -48,6 +48,7 @@ class ServerPipeline:
 
     spec: PipelineSpec
     labels: tuple[str, ...] = ()  # of the model's card
+    tokenizer: str | None = None  # the model's own, where the ops ask for it
 
 
 @dataclass(frozen=True, kw_only=True)

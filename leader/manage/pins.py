@@ -9,7 +9,9 @@ from model_repo.cards import parse_card
 from model_repo.protocol import ModelStore, VersionedBlob, VersionStore
 from shared.errors import InvalidInput, NotFound, Problem
 from shared.jobs.diagnosis import nearest
+from shared.jobs.feeding import Misfit, feeds_of
 from shared.jobs.formats import SERVES, ways_to_serve
+from shared.jobs.section import path_of
 from shared.jobs.spec import NamedModel, RunSpec
 from shared.jobs.workload import TraceWorkload
 from shared.wire.assignment import BlobPin, ModelPin
@@ -38,6 +40,23 @@ def _require_loadable(specs: Sequence[RunSpec], models: Mapping[tuple[str, objec
             raise InvalidInput(message, problems=[problem])
 
 
+def _require_fed(specs: Sequence[RunSpec], models: Mapping[tuple[str, object], ModelPin]) -> None:
+    """Raises InvalidInput where a run's pipeline does not feed the inputs that the card of its model names."""
+    for spec in specs:
+        if not isinstance(spec.model, NamedModel) or spec.requests.dataset == SYNTHETIC:
+            continue
+        pin = models.get((spec.model.name, spec.model.version))  # none is fetched for an endpoint
+        if pin is None or not (inputs := parse_card(pin.card).inputs):
+            continue
+        try:
+            feeds_of(spec.pipeline, inputs)
+        except Misfit as error:
+            path = path_of(("pipeline", *error.contradiction.loc))
+            allowed = ", ".join(f"{each.name} ({each.datatype})" for each in inputs)
+            message = f"the pipeline does not feed model {spec.model.name}: {error}"
+            raise InvalidInput(message, problems=[Problem(path=path, message=message, allowed=allowed)]) from error
+
+
 @dataclass(frozen=True)
 class Pins:
     """Everything that a job names by name, fixed by digest; traces stand among the datasets."""
@@ -59,13 +78,16 @@ class Pinner:
         Raises:
             NotFound: no such model, or no such trace; the nearest name of a trace is told.
             Conflict: the model's version is not ready.
-            InvalidInput: a trace is named where a dataset is needed, or the reverse; a platform does not load a model.
+            InvalidInput: a trace is named where a dataset is needed, or the reverse; a platform does not load a model,
+                or a pipeline does not feed it.
             Unavailable.
         """
         fetched = [spec for spec in specs if spec.service.platform != "endpoint"]
         named = dict.fromkeys((s.model.name, s.model.version) for s in fetched if isinstance(s.model, NamedModel))
         models = [await self._models.pin(name, version) for name, version in named]
-        _require_loadable(specs, dict(zip(named, models, strict=True)))
+        pinned: dict[tuple[str, object], ModelPin] = dict(zip(named, models, strict=True))
+        _require_loadable(specs, pinned)
+        _require_fed(specs, pinned)
         datasets = dict.fromkeys(spec.requests.dataset for spec in specs if spec.requests.dataset != SYNTHETIC)
         traces = dict.fromkeys(spec.workload.trace for spec in specs if isinstance(spec.workload, TraceWorkload))
         found = [version for name in datasets if (version := await self._latest(name, "dataset"))]

@@ -69,13 +69,17 @@ class GraphBuilder:
         input_shape: Sequence[int | str],
         classes: int,
         input_type: TensorProto.DataType = TensorProto.FLOAT,
+        inputs: Sequence[str] = (INPUT,),
     ) -> bytes:
-        """The model whose output is ``scores``, a value of shape (batch, classes). Axes given by name are free."""
+        """The model whose output is ``scores``, a value of shape (batch, classes). Axes given by name are free.
+
+        All of its ``inputs`` are of one type and shape.
+        """
         self._nodes.append(helper.make_node("Identity", [scores], [OUTPUT], OUTPUT))
         graph = helper.make_graph(
             self._nodes,
             name,
-            [helper.make_tensor_value_info(INPUT, input_type, ["batch", *input_shape])],
+            [helper.make_tensor_value_info(each, input_type, ["batch", *input_shape]) for each in inputs],
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", classes])],
             self._initializers,
         )

@@ -83,4 +83,16 @@ PACKAGED: Final[Mapping[str, PackagedModel]] = {
         preprocess=(Tokenize(op="tokenize", max_length=48),),
         postprocess=(Softmax(op="softmax"), TopK(op="top_k", k=1)),
     ),
+    "messages-masked": PackagedModel(
+        distribution=None,
+        file="messages-masked.onnx",
+        sha256="a9971f85212149068f293b919ccddcc445b425e70c2810f8ed0e27c39c1219c3",
+        task="text-classification",
+        description="messages-cls with the inputs of BERT-like models: a mean over the tokens that the mask leaves",
+        source="follower.generate.message_classifier, taught with generated messages",
+        license="as InferBench",
+        labels=("billing", "delivery", "fault", "praise"),
+        preprocess=(Tokenize(op="tokenize", max_length=48),),
+        postprocess=(Softmax(op="softmax"), TopK(op="top_k", k=1)),
+    ),
 }

@@ -32,6 +32,9 @@ _NOT_TASK: Final = {"workload": frozenset({"seed"})}
 _CAME_LATER: Final = {"workload": {"think_time": "0s", "max_in_flight": None}}
 """What every run had before a key existed: left out where it says no more, so that stored records keep their keys."""
 
+_OP_CAME_LATER: Final = {"tokenize": {"special_tokens": False, "outputs": None}}
+"""The same of the keys of an op of the pipeline, by the op's name."""
+
 _NOT_CONFIGURATION: Final = frozenset({"ready_timeout"})
 """A limit on the start that leaves no trace in what is measured."""
 
@@ -86,6 +89,7 @@ def task_of(
         task[section] = {key: value for key, value in task[section].items() if key not in ignored}
     for section, usual in _CAME_LATER.items():
         task[section] = {key: value for key, value in task[section].items() if key not in usual or value != usual[key]}
+    task["pipeline"] = {**task["pipeline"], "preprocess": [_op_as_it_was(op) for op in task["pipeline"]["preprocess"]]}
     if isinstance(spec.model, NamedModel):
         if model_digest is None:
             raise ValueError(f"model {spec.model.name!r} has no digest yet, so nothing can be compared with it")
@@ -97,6 +101,11 @@ def task_of(
     if trace_digest is not None:
         task["workload"] = {**task["workload"], "sha256": trace_digest}
     return {"schema": API_VERSION, **task}
+
+
+def _op_as_it_was(op: Mapping[str, Any]) -> dict[str, Any]:
+    usual = _OP_CAME_LATER.get(op["op"], {})
+    return {key: value for key, value in op.items() if key not in usual or value != usual[key]}
 
 
 def configuration_key(

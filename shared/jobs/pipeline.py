@@ -1,7 +1,7 @@
 """Pre- and post-processing of a job file: declared ops, never code."""
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Final, Literal, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,9 @@ _NAMES: dict[Form, str] = {
     "probabilities": "probabilities",
     "answer": "the final answer",
 }
+
+InputName = Annotated[str, Field(pattern=r"^[!-~]{1,128}$")]
+"""Of an input of the model, as its metadata has it."""
 
 SHORT_MESSAGES_SHA256: Final = "533a24ba8265a0cac9b34bb42721341243934829465d2fe70b249beca7ff86e1"
 """Of the tokenizer ``short-messages``: its vocabulary and how it splits text (follower/pipeline/vocabulary.py)."""
@@ -103,24 +106,72 @@ class ChannelsFirst(Op):
     op: Literal["channels_first"]
 
 
-class Tokenize(Op):
-    """UTF-8 text -> int64 ids of shape (max_length,); a shorter text is filled up with the id 0 on the right.
+class TokenOutputs(Section):
+    """Which input of the model gets what of a text, by the names of the model's own metadata."""
 
-    The tokenizer is part of the task: its digest stands in the job, and so in what makes records comparable.
+    ids: InputName = Field(description="The input that takes the ids.")
+    mask: InputName | None = Field(None, description="The input that takes 1 for each token and 0 for filling.")
+    type_ids: InputName | None = Field(None, description="The input that takes each token's segment: 0 in one text.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        refuse(self._taken_names())
+        return self
+
+    def _taken_names(self) -> Iterator[Contradiction]:
+        if self.mask == self.ids:
+            yield Contradiction(("mask",), f"input {self.ids} takes the ids already")
+        if self.type_ids is not None and self.type_ids in {self.ids, self.mask}:
+            yield Contradiction(("type_ids",), f"input {self.type_ids} takes something else already")
+
+
+class Tokenize(Op):
+    """UTF-8 text -> int64 ids of shape (max_length,), and a mask; a shorter text is filled up on the right.
+
+    A model with one input gets the ids. One with several gets what `outputs` says, or by the names that BERT's exports
+    have: `input_ids`, `attention_mask`, `token_type_ids`.
+
+    The tokenizer is part of the task: its digest stands in the job, and so in what makes records comparable; of the
+    tokenizer `model`, which comes with the model's file, that file's digest does.
     """
 
     takes: ClassVar[tuple[Form, ...]] = ("bytes",)
     gives: ClassVar[Form | None] = "tokens"
 
     op: Literal["tokenize"]
-    tokenizer: Literal["short-messages"] = Field("short-messages", description="Which vocabulary and rules.")
-    tokenizer_sha256: str = Field(
+    tokenizer: Literal["short-messages", "model"] = Field(
+        "short-messages",
+        description="Which vocabulary and rules; `model`: the `tokenizer.json` in the ONNX file's metadata.",
+    )
+    tokenizer_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
         SHORT_MESSAGES_SHA256,
-        pattern=r"^[0-9a-f]{64}$",
-        description="Digest of the tokenizer; a follower that has another one under that name refuses the job.",
+        description="Digest of the tokenizer; a follower that has another one under that name refuses the job. Empty"
+        " with `tokenizer: model` means whichever the file has.",
     )
     max_length: int = Field(64, ge=1, le=4096, description="How many ids every text becomes.")
     truncate: bool = Field(True, description="Cut what is too long on the right; false: it is an error.")
+    special_tokens: bool = Field(
+        False, description="With what the tokenizer itself puts around a text, such as [CLS] and [SEP]."
+    )
+    outputs: TokenOutputs | None = Field(
+        None, description="Which input of the model gets what; absent: by their names."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_own_has_no_usual_digest(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("tokenizer") == "model" and "tokenizer_sha256" not in data:
+            return {**data, "tokenizer_sha256": None}
+        return data
+
+    @model_validator(mode="after")
+    def _built_in_has_its_digest(self) -> Self:
+        refuse(self._no_digest())
+        return self
+
+    def _no_digest(self) -> Iterator[Contradiction]:
+        if self.tokenizer != "model" and self.tokenizer_sha256 is None:
+            yield Contradiction(("tokenizer_sha256",), f"tokenizer {self.tokenizer} is built in and has a digest")
 
 
 class Softmax(Op):
@@ -172,6 +223,11 @@ class PipelineSpec(Section):
     def frames(self) -> int | None:
         """Rows of the model's batch that one sample becomes; None where it is one, without an axis for frames."""
         return next((op.count for op in self.preprocess if isinstance(op, DecodeFrames)), None)
+
+    @property
+    def tokenize(self) -> Tokenize | None:
+        """The op that makes tokens of texts, where there is one."""
+        return next((op for op in self.preprocess if isinstance(op, Tokenize)), None)
 
     @property
     def in_server(self) -> bool:

@@ -14,6 +14,18 @@ from onnx import TensorProto, helper
 from support.api_client import TINY_JOB, Api, running_api
 
 from leader.auth.roles import Role
+from model_repo.packaged import load
+
+TEXT_JOB = """\
+apiVersion: inferbench/v1
+kind: Job
+name: texts
+team: vision
+model: {{name: m}}
+pipeline: {{preprocess: [{{op: tokenize, outputs: {outputs}}}]}}
+requests: {{dataset: short-messages}}
+workload: {{pattern: closed, concurrency: 1, warmup: 0s, duration: 1s}}
+"""
 
 
 @pytest.fixture
@@ -181,3 +193,18 @@ async def test_a_dataset_that_is_not_parquet_is_refused(api: Api) -> None:
         answer = await client.put("/api/v1/datasets/mine/versions/1/content", content=b"name,data\n")
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid-input")
         assert (await client.get("/api/v1/datasets/mine/versions/1/content")).status_code in {404, 409}
+
+
+async def test_a_pipeline_that_does_not_feed_the_model_is_refused_at_submit(api: Api) -> None:
+    """By the model's own inputs: with the key of the job file, what the model takes, and nothing in the queue."""
+    path, card = load("messages-masked")
+    status, _ = await upload(api, path.read_bytes(), card=card.model_dump(mode="json"))
+    assert status == 200
+    answer = await api.submit(TEXT_JOB.format(outputs="{ids: input_ids, mask: mask}"))
+    assert answer.status_code == 422
+    (problem,) = answer.json()["problems"]
+    assert problem["path"] == "pipeline.preprocess[0].outputs.mask"
+    assert "the model has no input mask" in problem["message"]
+    assert problem["allowed"] == "input_ids (INT64), attention_mask (INT64)"
+    fed = await api.submit(TEXT_JOB.format(outputs="{ids: input_ids, mask: attention_mask}"))
+    assert "outputs" not in fed.text, fed.text  # this follower announces no ops, and that is all that is said

@@ -6,6 +6,7 @@ from typing import Any
 from support.workloads import workload
 
 from follower.load.protocol import LoadRequest, Target
+from shared.jobs.feeding import Feed
 from shared.jobs.pipeline import PipelineSpec
 from shared.jobs.workload import WorkloadSpec
 from shared.workload.arrivals import make_plan
@@ -21,8 +22,7 @@ def load_request(folder: Path, spec: WorkloadSpec | None = None, **fields: Any) 
         "target": NOWHERE,
         "encoded": (b"a" * 900, b"b" * 901, b"c" * 902),
         "pipeline": PipelineSpec(),
-        "input_name": "x",
-        "input_datatype": "FP32",
+        "feeds": (Feed("x", "FP32", "sample"),),
         "output_name": "y",
         "request_timeout_ns": 5_000_000_000,
         "client_cores": (0,),

@@ -15,6 +15,7 @@ from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor
 from follower.load.process_sender import ProcessSender
 from follower.load.protocol import LiveRows, LoadOutcome, LoadRequest, Target
+from shared.jobs.feeding import Feed
 from shared.jobs.pipeline import PipelineSpec
 from shared.jobs.workload import WorkloadSpec
 from shared.measure.analyze import Measurement, analyze
@@ -90,8 +91,7 @@ class Rig:
             encoded=ready,
             raw=raw,
             pipeline=pipeline,
-            input_name="x",
-            input_datatype="UINT8" if raw else "FP32",
+            feeds=(Feed("x", "UINT8" if raw else "FP32", "sample"),),
             output_name="scores",
             labels=labels,
             request_timeout_ns=spec.request_timeout,

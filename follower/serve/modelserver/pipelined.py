@@ -38,6 +38,7 @@ class PipelineOrder(BaseModel):
 
     pipeline: PipelineSpec
     labels: tuple[str, ...] = ()
+    tokenizer: str | None = None  # the model's own tokenizer.json, where the ops ask for it
 
     def leave(self, path: Path) -> None:
         """For the server, before it is started."""

@@ -80,7 +80,8 @@ class ModelServerPlatform:
         status_path = wanted.workdir / STATUS_FILE
         status_path.unlink(missing_ok=True)
         if request.pipeline is not None:
-            order = PipelineOrder(pipeline=request.pipeline.spec, labels=request.pipeline.labels)
+            asked = request.pipeline
+            order = PipelineOrder(pipeline=asked.spec, labels=asked.labels, tokenizer=asked.tokenizer)
             order.leave(wanted.workdir / PIPELINE_FILE)
         launched = launcher.start(wanted)
         progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
@@ -105,7 +106,7 @@ class ModelServerPlatform:
             workdir=place,
             log_path=workdir / LOG_FILE,
             memory_bytes=request.memory_bytes,
-            environment={} if self.engine is None else environment_of(self.engine),
+            environment={} if self.engine is None or contained else environment_of(self.engine),  # an image has its own
             image=(request.image or image_of(self.name, {})) if contained else None,
             reads=(options.model,),
             labels=request.labels,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.types import Receive, Scope
 
-from follower.pipeline.chain import batch_of, build_postprocess, build_preprocess, outputs_of
+from follower.pipeline.chain import build_parts, build_postprocess, inputs_of, outputs_of
 from follower.pipeline.protocol import Answer, PipelineFailed
 from follower.serve.modelserver.pipelined import RAW_INPUT, PipelineOrder, tensors_of
 from follower.serve.modelserver.server.codec import InferRequest, Tensor, decode, encode
@@ -29,6 +29,7 @@ from follower.serve.modelserver.server.refusal import LoadFailed, Refused
 from follower.serve.modelserver.server.serving import ServingModel
 from follower.serve.modelserver.server.signature import check_inputs
 from follower.serve.openinference.tensors import BYTES, DTYPES, TensorInfo
+from shared.jobs.feeding import Feed, Misfit, feeds_of
 
 T = TypeVar("T")
 Array = npt.NDArray[Any]
@@ -48,23 +49,24 @@ class Timed(Generic[T]):
 class PipelineWorkers:
     """Both functions of the pipeline and the threads that run them: as many as the model has instances."""
 
-    def __init__(self, order: PipelineOrder, instances: int) -> None:
-        """Raises LoadFailed where the ops cannot be built."""
+    def __init__(self, order: PipelineOrder, inputs: Sequence[TensorInfo], instances: int) -> None:
+        """Raises LoadFailed where the ops cannot be built, or do not feed the model's ``inputs``."""
         self._pipeline = order.pipeline
         try:
-            self._preprocess = build_preprocess(order.pipeline)
+            self._feeds = feeds_of(order.pipeline, inputs)
+            self._preprocess = build_parts(order.pipeline, order.tokenizer)
             self._postprocess = build_postprocess(order.pipeline, order.labels)
-        except PipelineFailed as error:
-            raise LoadFailed(f"the pipeline cannot be built: {error.detail}") from error
+        except (Misfit, PipelineFailed) as error:
+            raise LoadFailed(f"the pipeline cannot be built: {error}") from error
         self._threads = ThreadPoolExecutor(instances, thread_name_prefix="pipeline")
 
-    async def prepare(self, samples: Sequence[bytes], wanted: TensorInfo) -> Timed[Array]:
-        """The model's input for raw samples, batch first.
+    async def prepare(self, samples: Sequence[bytes]) -> Timed[dict[str, Tensor]]:
+        """The model's inputs for raw samples, by name, batch first.
 
         Raises:
             Refused: a sample cannot be processed, or they do not make one tensor; with status 422.
         """
-        return await self._timed(lambda: self._batch(samples, wanted))
+        return await self._timed(lambda: self._batch(samples))
 
     async def conclude(self, output: Array, samples: int) -> Timed[Sequence[Answer | None]]:
         """What the output means for each sample.
@@ -84,12 +86,13 @@ class PipelineWorkers:
         except ValueError as error:
             raise PipelineFailed(str(error)) from error
 
-    def _batch(self, samples: Sequence[bytes], wanted: TensorInfo) -> Array:
-        arrays = [self._preprocess(sample) for sample in samples]
+    def _batch(self, samples: Sequence[bytes]) -> dict[str, Tensor]:
+        parts = [self._preprocess(sample) for sample in samples]
         try:
-            return np.ascontiguousarray(batch_of(self._pipeline, arrays), dtype=DTYPES[wanted.datatype])
+            arrays = inputs_of(self._pipeline, self._feeds, parts)
+            return {feed.name: _tensor(feed, arrays[feed.name]) for feed in self._feeds}
         except (KeyError, TypeError, ValueError) as error:
-            raise PipelineFailed(f"the samples do not make one {wanted.datatype} tensor: {error}") from error
+            raise PipelineFailed(f"the samples do not make the model's tensors: {error}") from error
 
     async def _timed(self, work: Callable[[], T]) -> Timed[T]:
         submitted_ns = time.perf_counter_ns()
@@ -101,19 +104,23 @@ class PipelineWorkers:
         return Timed(value, began_ns - submitted_ns, ended_ns - began_ns)
 
 
+def _tensor(feed: Feed, array: Array) -> Tensor:
+    return Tensor(feed.datatype, np.ascontiguousarray(array, dtype=DTYPES[feed.datatype]))
+
+
 def _measured(work: Callable[[], T]) -> tuple[T, int, int]:
     began_ns = time.perf_counter_ns()
     value = work()
     return value, began_ns, time.perf_counter_ns()
 
 
-def load_pipeline(path: Path, instances: int) -> PipelineWorkers:
-    """The pipeline that lies at ``path``.
+def load_pipeline(path: Path, inputs: Sequence[TensorInfo], instances: int) -> PipelineWorkers:
+    """The pipeline that lies at ``path``, for a model with these inputs.
 
     Raises:
-        LoadFailed: its ops cannot be built.
+        LoadFailed: its ops cannot be built, or do not feed the model.
     """
-    return PipelineWorkers(PipelineOrder.model_validate_json(path.read_bytes()), instances)
+    return PipelineWorkers(PipelineOrder.model_validate_json(path.read_bytes()), inputs, instances)
 
 
 class PipelineEndpoint(InferEndpoint):
@@ -127,10 +134,9 @@ class PipelineEndpoint(InferEndpoint):
         if model.pipeline is None:
             raise Refused("this server does no pipeline", HTTPStatus.NOT_FOUND)
         request = decode(body, json_length, text=False)
-        wanted = _only_input(model)
         samples = _samples(request)
-        before = await model.pipeline.prepare(samples, wanted)
-        tensors = InferRequest(request.id, {wanted.name: Tensor(wanted.datatype, before.value)}, (), True)
+        before = await model.pipeline.prepare(samples)
+        tensors = InferRequest(request.id, before.value, (), True)
         check_inputs(model.metadata, tensors.inputs, batched=model.batched)
         executed = await execute(model, tensors)
         after = await model.pipeline.conclude(executed.outputs[0], len(samples))
@@ -141,14 +147,6 @@ class PipelineEndpoint(InferEndpoint):
         headers.append((b"inferbench-preprocess-ns", b"%d" % before.took_ns))
         headers.append((b"inferbench-postprocess-ns", b"%d" % after.took_ns))
         return headers, answer.body
-
-
-def _only_input(model: ServingModel) -> TensorInfo:
-    inputs = model.metadata.inputs
-    if len(inputs) != 1:
-        names = ", ".join(info.name for info in inputs)
-        raise Refused(f"a pipeline feeds one input; model {model.metadata.name!r} takes {names}")
-    return inputs[0]
 
 
 def _samples(request: InferRequest) -> list[bytes]:

@@ -80,7 +80,7 @@ class _Lifetime:
         self._status.report("listening", port=self._socket.getsockname()[1])
         try:
             model = await asyncio.to_thread(load, self._options, cores=len(os.sched_getaffinity(0)))
-            self._serve(model, await asyncio.to_thread(_pipeline, self._options))
+            self._serve(model, await asyncio.to_thread(_pipeline, self._options, model))
         except LoadFailed as error:
             self._end(exit_codes.MODEL_LOAD_FAILED, str(error))
         except OutOfMemory as error:
@@ -105,12 +105,12 @@ class _Lifetime:
         self._server.should_exit = True
 
 
-def _pipeline(options: ServerOptions) -> "PipelineWorkers | None":
+def _pipeline(options: ServerOptions, model: LoadedModel) -> "PipelineWorkers | None":
     if options.pipeline is None:
         return None
     from follower.serve.modelserver.server.pipeline import load_pipeline  # noqa: PLC0415 - slow to import
 
-    return load_pipeline(options.pipeline, options.instances)
+    return load_pipeline(options.pipeline, model.metadata.inputs, options.instances)
 
 
 def _policy(options: ServerOptions) -> BatchPolicy:

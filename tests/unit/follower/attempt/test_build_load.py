@@ -18,6 +18,7 @@ from follower.load.dialects import target_of
 from follower.load.protocol import LoadRequest
 from follower.serve.protocol import Endpoint, ModelMetadata, TensorInfo
 from shared.errors import AttemptFailed
+from shared.jobs.feeding import Feed
 from shared.jobs.lifecycle import Cause
 
 ENDPOINT = Endpoint(host="127.0.0.1", port=4711, model_name="small")
@@ -65,7 +66,7 @@ def test_samples_of_a_dataset_are_left_raw(tmp_path: Path, model: Model) -> None
     request = load(tmp_path, model, dataset=SAMPLES, requests={"dataset": "three", "batch_size": 2})
     assert request.raw == ((b"\0", b"\1"), (b"\2", b"\0"))
     assert request.encoded == ()
-    assert (request.input_name, request.input_datatype, request.output_name) == ("x", "FP32", "y")
+    assert (request.feeds, request.output_name) == ((Feed("x", "FP32", "sample"),), "y")
 
 
 @pytest.mark.parametrize("asked", [True, False])

@@ -12,6 +12,7 @@ from follower.load.protocol import LoadRequest, Target
 from follower.load.sender import choose_spin, expected_rows
 from follower.load.spin import CoreCheck
 from follower.load.waiter import Waiter
+from shared.jobs.feeding import Feed
 from shared.jobs.lifecycle import Cause
 from shared.jobs.pipeline import PipelineSpec
 from shared.workload.plan import Plan
@@ -24,8 +25,7 @@ def load_request(plan: Plan, *, own_core: bool = True, cores: int = 1) -> LoadRe
         target=Target(host="127.0.0.1", port=1, path="/"),
         encoded=[b""],
         pipeline=PipelineSpec(),
-        input_name="x",
-        input_datatype="FP32",
+        feeds=(Feed("x", "FP32", "sample"),),
         output_name="y",
         request_timeout_ns=MS,
         client_cores=range(cores),

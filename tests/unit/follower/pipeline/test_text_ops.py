@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.assignments import run_spec
 
-from follower.pipeline.chain import batch_of, build_preprocess, ops
+from follower.pipeline.chain import batch_of, build_parts, build_preprocess, inputs_of, ops
 from follower.pipeline.protocol import Array, PipelineFailed
-from follower.pipeline.text import MAX_TEXT_BYTES
+from follower.pipeline.text import MAX_TEXT_BYTES, PAD_ID
 from follower.pipeline.vocabulary import PIECES, WORDS, digest
+from shared.jobs.feeding import Feed
 from shared.jobs.keys import comparability_key
 from shared.jobs.pipeline import SHORT_MESSAGES_SHA256, PipelineSpec, Tokenize
 
@@ -90,6 +91,31 @@ def test_nothing_of_an_ascii_text_is_lost(text: str) -> None:
     assert "".join(piece if piece == "#" else piece.removeprefix("##") for piece in pieces) == text.lower().replace(
         " ", ""
     )
+
+
+@given(text=st.text(max_size=80), length=st.integers(1, 40), more=st.integers(0, 40))
+def test_the_mask_tells_tokens_from_filling(text: str, length: int, more: int) -> None:
+    """Ones, then zeros; a longer row says the same of a text and has more filling only."""
+    short, long = (build_parts(spec(max_length=each))(text.encode()) for each in (length, length + more))
+    tokens = int(short["mask"].sum())
+    assert short["mask"].tolist() == [1] * tokens + [0] * (length - tokens)
+    assert (short["ids"][tokens:] == PAD_ID).all()
+    assert not short["type_ids"].any()
+    if tokens < length:
+        assert int(long["mask"].sum()) == tokens
+    assert long["ids"][:tokens].tolist() == short["ids"][:tokens].tolist()
+
+
+def test_several_texts_fill_every_input_with_a_row_each() -> None:
+    """By the inputs' names, in the model's order."""
+    preprocess = build_parts(spec(max_length=3))
+    feeds = [Feed("kept", "INT64", "mask"), Feed("tokens", "INT64", "ids")]
+    arrays = inputs_of(spec(), feeds, [preprocess(b"12"), preprocess(b"your your")])
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "kept": [[1, 0, 0], [1, 1, 0]],
+        "tokens": [[SIGNS, 0, 0], [279, 279, 0]],
+    }
+    assert list(arrays) == ["kept", "tokens"]
 
 
 def test_several_texts_make_one_tensor() -> None:

@@ -25,6 +25,11 @@ TOP = (
     Answer("cat", 0.75, (("cat", 0.75), ("dog", 0.2))),
     Answer("d\N{LATIN SMALL LETTER O WITH DIAERESIS}g", 1 / 3, (("dog", 1 / 3), ("", 0.1))),
 )
+PIXELS = TensorInfo(name="x", datatype="FP32", shape=(-1, -1))
+BERT = [
+    TensorInfo(name="input_ids", datatype="INT64", shape=(-1, -1)),
+    TensorInfo(name="attention_mask", datatype="INT32", shape=(-1, -1)),
+]
 TEXT = (Answer("", 0.5), Answer("HELLO", 0.99))
 
 
@@ -59,7 +64,7 @@ def test_the_order_reaches_the_server_through_a_file(tmp_path: Path) -> None:
     order(postprocess=[{"op": "softmax"}, {"op": "top_k"}]).leave(path)
     options = ServerOptions(model=path, name="m", status=path, pipeline=path)
     assert parse(options.to_argv()) == options
-    workers = load_pipeline(path, 1)
+    workers = load_pipeline(path, [PIXELS], 1)
     done = asyncio.run(workers.conclude(np.array([[0.0, 9.0], [9.0, 0.0]], np.float32), 2))
     workers.close()
     assert [answer.label for answer in done.value if answer] == ["yes", "no"]
@@ -69,22 +74,22 @@ def test_the_order_reaches_the_server_through_a_file(tmp_path: Path) -> None:
 
 def test_a_sample_that_cannot_be_processed_is_refused_and_the_next_one_served() -> None:
     """With what was wrong, as a request's own fault."""
-    workers = PipelineWorkers(order(preprocess=[{"op": "decode_image"}]), 1)
-    wanted = TensorInfo(name="x", datatype="FP32", shape=(-1, -1))
+    workers = PipelineWorkers(order(preprocess=[{"op": "decode_image"}]), [PIXELS], 1)
     with pytest.raises(Refused, match="pipeline: ") as refused:
-        asyncio.run(workers.prepare([b"no picture"], wanted))
+        asyncio.run(workers.prepare([b"no picture"]))
     assert refused.value.status == HTTPStatus.UNPROCESSABLE_ENTITY
     picture = BytesIO()
     Image.new("RGB", (3, 2)).save(picture, "PNG")
-    assert asyncio.run(workers.prepare([picture.getvalue()] * 2, wanted)).value.shape == (2, 2, 3, 3)
+    tensor = asyncio.run(workers.prepare([picture.getvalue()] * 2)).value["x"]
+    assert (tensor.datatype, tensor.array.shape) == ("FP32", (2, 2, 3, 3))
     workers.close()
 
 
 def test_samples_of_different_sizes_make_no_tensor() -> None:
     """Without ops the bytes themselves are the input."""
-    workers = PipelineWorkers(order(), 1)
-    with pytest.raises(Refused, match="do not make one UINT8 tensor"):
-        asyncio.run(workers.prepare([b"ab", b"abc"], TensorInfo(name="x", datatype="UINT8", shape=(-1, -1))))
+    workers = PipelineWorkers(order(), [TensorInfo(name="x", datatype="UINT8", shape=(-1, -1))], 1)
+    with pytest.raises(Refused, match="do not make the model's tensors"):
+        asyncio.run(workers.prepare([b"ab", b"abc"]))
     workers.close()
 
 
@@ -92,7 +97,24 @@ def test_ops_that_cannot_be_built_fail_the_load() -> None:
     """Text needs the characters of a card."""
     bare = PipelineOrder(pipeline=PipelineSpec.model_validate({"postprocess": [{"op": "ctc_decode"}]}))
     with pytest.raises(LoadFailed, match="the pipeline cannot be built"):
-        PipelineWorkers(bare, 1)
+        PipelineWorkers(bare, [PIXELS], 1)
+
+
+def test_a_text_becomes_all_inputs_that_the_model_has() -> None:
+    """Ids and mask by the usual names, each in the model's own datatype, a row for each text."""
+    workers = PipelineWorkers(order(preprocess=[{"op": "tokenize", "max_length": 3}]), BERT, 1)
+    tensors = asyncio.run(workers.prepare([b"your", b"your your"])).value
+    workers.close()
+    assert list(tensors) == ["input_ids", "attention_mask"]
+    assert tensors["input_ids"].array.dtype == np.int64
+    assert tensors["attention_mask"].array.dtype == np.int32
+    assert tensors["attention_mask"].array.tolist() == [[1, 0, 0], [1, 1, 0]]
+
+
+def test_a_pipeline_that_does_not_feed_the_model_fails_the_load() -> None:
+    """With the input that gets nothing, before any request."""
+    with pytest.raises(LoadFailed, match="the model takes input_ids, attention_mask"):
+        PipelineWorkers(order(preprocess=[{"op": "decode_image"}]), BERT, 1)
 
 
 def test_the_pipelined_model_has_a_name_of_its_own() -> None:
