@@ -11,9 +11,10 @@ from ruamel.yaml.error import YAMLError
 from cli.client import Client, file_chunks
 from cli.downloads import digest_of
 from cli.errors import UnreadableFile
+from model_repo import openvino_tar, savedmodel_tar
 from model_repo.packaged import load, packaged_models
-from model_repo.savedmodel_tar import pack
 from shared.errors import NotFound
+from shared.jobs.formats import ModelFormat
 from shared.wire.views import ModelView
 
 
@@ -33,20 +34,28 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def push_model(client: Client, path: Path, *, name: str, card: Mapping[str, Any]) -> ModelView:
-    """Registers the file as the next version of ``name`` and uploads it; the folder of a SavedModel goes as an archive.
+    """Registers the file as the next version of ``name`` and uploads it; a model's folder goes as an archive.
 
     Raises:
         UnreadableFile: it cannot be read.
-        InvalidModel: a folder that is no SavedModel.
+        InvalidModel: a folder that is neither a SavedModel nor one of OpenVINO.
     """
     if path.is_dir():
         with TemporaryDirectory(prefix="inferbench-") as scratch:
             archive = Path(scratch) / "model.tar"
-            pack(path, archive)
-            return push_model(client, archive, name=name, card={"format": "savedmodel", **card})
+            format_ = _pack(path, archive)
+            return push_model(client, archive, name=name, card={"format": format_, **card})
     digest = digest_of(path)
     pending = client.register_model(name=name, sha256=digest.sha256, size_bytes=digest.size_bytes, card=card)
     return client.upload_model(name, pending.version, file_chunks(path))
+
+
+def _pack(folder: Path, archive: Path) -> ModelFormat:
+    if (folder / openvino_tar.GRAPH_FILE).is_file():
+        openvino_tar.pack(folder, archive)
+        return "openvino"
+    savedmodel_tar.pack(folder, archive)
+    return "savedmodel"
 
 
 def import_packaged_models(client: Client, name: str | None) -> list[ModelView]:

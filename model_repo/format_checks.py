@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, Final
 from model_repo.cards import ModelCard, TensorCard, complete_card, parse_card
 from model_repo.onnx_check import check_onnx
 from model_repo.onnx_facts import OnnxFacts, TensorFacts
+from model_repo.openvino_tar import check_openvino
 from model_repo.savedmodel_tar import check_savedmodel
 from model_repo.torchscript_check import check_torchscript
 from shared.errors import InvalidModel, Problem
@@ -48,10 +49,16 @@ def _savedmodel(file: BinaryIO) -> dict[str, Any]:
     return {}
 
 
+def _openvino(file: BinaryIO) -> dict[str, Any]:
+    facts = check_openvino(file)
+    return {"inputs": facts.inputs, "outputs": facts.outputs, "weight_bytes": facts.weight_bytes}
+
+
 CHECKS: Final[Mapping[ModelFormat, FormatCheck]] = {
     "onnx": _onnx,
     "torchscript": _torchscript,
     "savedmodel": _savedmodel,
+    "openvino": _openvino,
 }
 
 

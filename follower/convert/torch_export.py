@@ -1,23 +1,20 @@
 """``python -m follower.convert.torch_export SOURCE TARGET INPUTS OUTPUTS``: TorchScript to ONNX, where PyTorch is.
 
-``INPUTS`` holds arrays named ``sample.input``; ``OUTPUTS`` gets the program's answers, named ``sample.output``.
+``INPUTS`` are written by ``sample_files``; ``OUTPUTS``, which are the program's answers, are read by it.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import torch  # type: ignore[import-not-found]
 
+from follower.convert.sample_files import read_inputs, write_outputs
 from model_repo.cards import TensorCard
-from model_repo.torch_signature import SIGNATURE_FILE, Signature, parse_signature
+from model_repo.torch_signature import SIGNATURE_FILE, parse_signature
 
 OPSET: Final = 17
-
-Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,10 +23,9 @@ def main(arguments: Sequence[str]) -> None:
     extra = {SIGNATURE_FILE: ""}
     module = torch.jit.load(str(source), map_location="cpu", _extra_files=extra).eval()
     signature = parse_signature(extra[SIGNATURE_FILE])
-    with np.load(inputs) as arrays:
-        samples = _samples(arrays, signature)
+    samples = [tuple(torch.from_numpy(each[one.name]) for one in signature.inputs) for each in read_inputs(inputs)]
     with torch.inference_mode():
-        np.savez(outputs, **_named([_tuple(module(*sample)) for sample in samples]))  # type: ignore[arg-type]
+        write_outputs(outputs, [[tensor.numpy() for tensor in _tuple(module(*sample))] for sample in samples])
     tensors = (*signature.inputs, *signature.outputs)
     torch.onnx.export(
         module,
@@ -43,22 +39,8 @@ def main(arguments: Sequence[str]) -> None:
     )
 
 
-def _samples(arrays: Any, signature: Signature) -> list[tuple[Any, ...]]:
-    count = len({name.partition(".")[0] for name in arrays.files})
-    names = [each.name for each in signature.inputs]
-    return [tuple(torch.from_numpy(arrays[f"{number}.{name}"]) for name in names) for number in range(count)]
-
-
 def _tuple(answer: Any) -> tuple[Any, ...]:
     return (answer,) if isinstance(answer, torch.Tensor) else tuple(answer)
-
-
-def _named(answers: Sequence[tuple[Any, ...]]) -> Arrays:
-    return {
-        f"{sample}.{place}": tensor.numpy()
-        for sample, answer in enumerate(answers)
-        for place, tensor in enumerate(answer)
-    }
 
 
 def _free_axes(tensor: TensorCard) -> dict[int, str]:

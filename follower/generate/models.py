@@ -7,8 +7,8 @@ from typing import Final
 
 from follower.generate.blob_cache import BlobCache
 from follower.generate.exported_models import SAVEDMODEL, TORCHSCRIPT
+from model_repo import openvino_tar, savedmodel_tar
 from model_repo.cards import ModelCard, parse_card
-from model_repo.savedmodel_tar import unpack
 from shared.errors import AttemptFailed, InvalidModel
 from shared.jobs.formats import SERVES, SUFFIXES, ModelFormat, ways_to_serve
 from shared.jobs.lifecycle import Cause
@@ -18,7 +18,7 @@ from shared.wire.assignment import Assignment, ModelPin
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be served. ``path``: a file; of a SavedModel the folder."""
+    """A model that can be served. ``path``: a file; of a SavedModel and of OpenVINO's own format the folder."""
 
     path: Path
     name: str
@@ -58,7 +58,7 @@ MAKERS: Final[Mapping[ModelFormat, Make]] = {
 }
 """How canonical models are made in each format."""
 
-UNPACK: Final[Mapping[ModelFormat, Unpack]] = {"savedmodel": unpack}
+UNPACK: Final[Mapping[ModelFormat, Unpack]] = {"savedmodel": savedmodel_tar.unpack, "openvino": openvino_tar.unpack}
 """Formats whose stored bytes are not what a platform loads."""
 
 

@@ -11,26 +11,28 @@ from model_repo.convert.lineage import SourceModel
 from shared.errors import InvalidInput, Problem
 from shared.jobs.formats import ModelFormat
 
-ConversionName = Literal["optimized", "fp16", "int8", "int8-calibrated", "onnx"]
+ConversionName = Literal["optimized", "fp16", "int8", "int8-calibrated", "onnx", "openvino", "openvino-fp16"]
 
 CONVERSION_NAMES: Final[tuple[str, ...]] = get_args(ConversionName)
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """From one format to another, or to the same in another shape."""
+    """From any of some formats to another, or to the same in another shape."""
 
-    source: ModelFormat
+    sources: tuple[ModelFormat, ...]
     target: ModelFormat
     about: str
 
 
 CONVERSIONS: Final[Mapping[ConversionName, Conversion]] = {
-    "optimized": Conversion("onnx", "onnx", "ONNX Runtime's graph optimisations, done once and for every CPU"),
-    "fp16": Conversion("onnx", "onnx", "16-bit floating point inside, inputs and outputs as they are"),
-    "int8": Conversion("onnx", "onnx", "8-bit weights of matrix products; activations are scaled as they come"),
-    "int8-calibrated": Conversion("onnx", "onnx", "8-bit weights and activations, scaled by samples"),
-    "onnx": Conversion("torchscript", "onnx", "ONNX, by PyTorch's exporter"),
+    "optimized": Conversion(("onnx",), "onnx", "ONNX Runtime's graph optimisations, done once and for every CPU"),
+    "fp16": Conversion(("onnx",), "onnx", "16-bit floating point inside, inputs and outputs as they are"),
+    "int8": Conversion(("onnx",), "onnx", "8-bit weights of matrix products; activations are scaled as they come"),
+    "int8-calibrated": Conversion(("onnx",), "onnx", "8-bit weights and activations, scaled by samples"),
+    "onnx": Conversion(("torchscript", "savedmodel"), "onnx", "ONNX, by PyTorch's exporter or by tf2onnx"),
+    "openvino": Conversion(("onnx",), "openvino", "OpenVINO's own format, weights as they are"),
+    "openvino-fp16": Conversion(("onnx",), "openvino", "OpenVINO's own format, weights kept in 16 bits"),
 }
 
 
@@ -54,7 +56,7 @@ def find_conversion(name: str, format_: ModelFormat) -> ConversionName:
     Raises:
         InvalidInput: there is none, or it does not take this format; the message lists what is possible.
     """
-    possible = [known for known, conversion in CONVERSIONS.items() if conversion.source == format_]
+    possible = [known for known, conversion in CONVERSIONS.items() if format_ in conversion.sources]
     for known in possible:
         if known == name:
             return known

@@ -8,14 +8,20 @@ PlatformName = Literal[
 ]  # fmt: skip
 """``tfs-compat`` speaks TensorFlow Serving's protocol and batches as it does, and is not TensorFlow Serving."""
 
-ModelFormat = Literal["onnx", "torchscript", "savedmodel"]
+ModelFormat = Literal["onnx", "torchscript", "savedmodel", "openvino"]
+"""``openvino``: what that engine writes itself, a graph as XML and the weights beside it."""
 
-SUFFIXES: Final[Mapping[ModelFormat, str]] = {"onnx": ".onnx", "torchscript": ".pt", "savedmodel": ".tar"}
+SUFFIXES: Final[Mapping[ModelFormat, str]] = {
+    "onnx": ".onnx",
+    "torchscript": ".pt",
+    "savedmodel": ".tar",
+    "openvino": ".tar",
+}
 """Of the file in which a model is kept."""
 
 SERVES: Final[Mapping[PlatformName, tuple[ModelFormat, ...]]] = {
     "onnxruntime": ("onnx",),
-    "openvino": ("onnx",),
+    "openvino": ("onnx", "openvino"),
     "torchscript": ("torchscript",),
     "triton": ("onnx",),
     "tfserving": ("savedmodel",),
@@ -25,9 +31,10 @@ SERVES: Final[Mapping[PlatformName, tuple[ModelFormat, ...]]] = {
 """Platform -> the formats that it loads, best first. An endpoint serves what it serves already."""
 
 CONVERTS: Final[Mapping[ModelFormat, tuple[ModelFormat, ...]]] = {
-    "onnx": (),
+    "onnx": ("openvino",),
     "torchscript": ("onnx",),
-    "savedmodel": (),
+    "savedmodel": ("onnx",),
+    "openvino": (),
 }
 """Format -> the formats that a model of it can be converted to."""
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from follower.generate.models import UNPACK
 from model_repo.format_checks import check_model
-from model_repo.savedmodel_tar import MAX_ENTRIES, check_savedmodel, pack, unpack
+from model_repo.plain_tar import MAX_ENTRIES
+from model_repo.savedmodel_tar import check_savedmodel, pack, unpack
 from shared.errors import InvalidModel
 
 CONTENT = {"saved_model.pb": b"graph", "variables/variables.index": b"index", "variables/variables.data": b"\0" * 1500}

@@ -1,8 +1,9 @@
-"""One ONNX model, compiled by OpenVINO for this machine's CPU: one stream for each instance."""
+"""One model, ONNX or OpenVINO's own, compiled by OpenVINO for this machine's CPU: one stream for each instance."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -60,13 +61,18 @@ def _compile(options: ServerOptions, threads: int) -> tuple[Names, Any]:
     settings = {"NUM_STREAMS": options.instances, "INFERENCE_NUM_THREADS": threads}
     core = openvino.Core()
     try:
-        model = core.read_model(str(options.model))
+        model = core.read_model(str(_graph_file(options.model)))
         names = {_place(port): port.get_any_name() for port in (*model.inputs, *model.outputs)}
         return names, core.compile_model(model, "CPU", settings)
     except MemoryError as error:
         raise OutOfMemory("the model does not fit into memory") from error
     except RuntimeError as error:
         raise _out_of_memory(error) or LoadFailed(f"OpenVINO refuses the model: {one_line(error)}") from error
+
+
+def _graph_file(model: Path) -> Path:
+    """Of OpenVINO's own format, which is a folder, the graph; it finds the weights beside it."""
+    return next(model.glob("*.xml")) if model.is_dir() else model
 
 
 def _place(port: Any) -> str:

@@ -32,7 +32,7 @@ class Runtime:
 
 RUNTIMES: Final[Mapping[RuntimeName, Runtime]] = {
     "onnxruntime": Runtime("onnxruntime", "onnxruntime", "onnxruntime_onnx"),
-    "openvino": Runtime("openvino", "openvino", "openvino_onnx"),
+    "openvino": Runtime("openvino", "openvino", "openvino"),
     "torchscript": Runtime("torchscript", "torch", "pytorch_torchscript"),
 }
 
