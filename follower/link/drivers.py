@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from follower.link import tun
+from follower.link import netem, tun
 from shared.errors import NotAvailable, Problem
 from shared.jobs.network import PROFILES, CustomLink, NetworkLink, custom_kind
 
-DriverName = Literal["tun", "proxy"]
+DriverName = Literal["netem", "tun", "proxy"]
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,15 @@ class Driver:
 
     carries: tuple[CustomLink, ...]
     why_not: Callable[[], str | None]  # tried on this host
+    unfit: Callable[[NetworkLink], str | None] = lambda _: None  # which links of those kinds it does not carry, and why
 
 
 DRIVERS: Final[Mapping[DriverName, Driver]] = {
+    "netem": Driver(("custom-coarse", "custom", "custom-fast"), netem.why_not, netem.unfit),
     "tun": Driver(("custom-coarse", "custom"), tun.why_not),
     "proxy": Driver(("custom-coarse",), lambda: None),
 }
-"""Best first. netem would carry ``custom-fast``, too, and is not here: see docs/network-links.md."""
+"""Best first."""
 
 
 def networks(table: Mapping[DriverName, Driver] = DRIVERS) -> tuple[str, ...]:
@@ -41,7 +43,7 @@ def choose(link: NetworkLink, table: Mapping[DriverName, Driver] = DRIVERS) -> D
     """
     reasons: list[str] = []
     for name, driver in table.items():
-        if (reason := _obstacle(name, driver, custom_kind(link))) is None:
+        if (reason := _obstacle(name, driver, link)) is None:
             return name
         reasons.append(f"{name}: {reason}")
     problem = Problem(
@@ -53,10 +55,11 @@ def choose(link: NetworkLink, table: Mapping[DriverName, Driver] = DRIVERS) -> D
     raise NotAvailable(str(problem), problems=[problem])
 
 
-def _obstacle(name: DriverName, driver: Driver, kind: CustomLink) -> str | None:
+def _obstacle(name: DriverName, driver: Driver, link: NetworkLink) -> str | None:
+    kind = custom_kind(link)
     if kind not in driver.carries:
         return f"carries {', '.join(driver.carries)} and not {kind}" + (_FLOOR if name == "proxy" else "")
-    return driver.why_not()
+    return driver.unfit(link) or driver.why_not()
 
 
 _FLOOR: Final = (

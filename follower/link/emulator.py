@@ -7,12 +7,13 @@ itself and to a core; the device goes with it.
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from follower.link import proxy_driver, tun_driver
+from follower.link import netem_driver, proxy_driver, tun_driver
 from follower.link.tun import TunLink
 from shared.jobs.network import NetworkLink
 
@@ -54,9 +55,10 @@ def main(argument: str) -> int:
 
 def _run(order: EmulatorOrder) -> None:
     if order.driver == "proxy":
-        proxy_driver.run(
-            order.link, order.seed, order.targets, lambda ends: _say(EmulatorReady(reached_at=tuple(ends)))
-        )
+        proxy_driver.run(order.link, order.seed, order.targets, _say_where)
+        return
+    if order.driver == "netem":
+        netem_driver.run(order.link, order.targets, _say_where)
         return
     device = TunLink(offload=tun_driver.takes_large_packets(order.link))
     ports = frozenset(port for _, port in order.targets)
@@ -69,6 +71,10 @@ def _keep_time() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1)
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+
+
+def _say_where(ends: Sequence[tuple[str, int]]) -> None:
+    _say(EmulatorReady(reached_at=tuple(ends)))
 
 
 def _say(ready: EmulatorReady) -> None:

@@ -8,6 +8,7 @@ before its first byte travels, as the handshake would.
 import asyncio
 import select
 import selectors
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -66,12 +67,14 @@ class Proxy:
         self._up, self._down = _Lane(up), _Lane(down)
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def listen(self, targets: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Opens one port for each target; where they are."""
+    async def listen(
+        self, targets: Sequence[tuple[str, int]], listeners: Sequence[socket.socket] = ()
+    ) -> list[tuple[str, int]]:
+        """Listens on one socket for each target, by default on ports of the loopback address; where they are."""
         self._tasks |= {asyncio.create_task(_carry(lane)) for lane in (self._up, self._down)}
         opened: list[tuple[str, int]] = []
-        for target in targets:
-            server = await asyncio.start_server(self._accept(target), "127.0.0.1", 0, limit=self._chunk_bytes)
+        for target, listener in zip(targets, listeners or [_loopback_port() for _ in targets], strict=True):
+            server = await asyncio.start_server(self._accept(target), sock=listener, limit=self._chunk_bytes)
             opened.append(server.sockets[0].getsockname()[:2])
         return opened
 
@@ -124,11 +127,21 @@ async def _carry(lane: _Lane) -> None:
             await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
 
 
-def run(link: NetworkLink, seed: int, targets: Sequence[tuple[str, int]], opened: Any) -> None:
+def _loopback_port() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def run(
+    link: NetworkLink,
+    seed: int,
+    targets: Sequence[tuple[str, int]],
+    opened: Any,
+    listeners: Sequence[socket.socket] = (),
+) -> None:
     """Until the process ends; ``opened`` is told where the link's ends are."""
 
     async def main() -> None:
-        opened(await Proxy(link, seed).listen(targets))
+        opened(await Proxy(link, seed).listen(targets, listeners))
         await asyncio.Event().wait()
 
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(PreciseSelector())) as runner:

@@ -16,7 +16,7 @@ class LinkReading(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    driver: str  # "tun", "proxy"
+    driver: str  # "netem", "tun", "proxy"
     delay_ms: float  # one way, as asked
     jitter_ms: float
     rate_mbit: float | None

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.desks import Workplace, workplace
+from support.links import namespaces, netem_kernel, tun_device
 from support.typed_commands import inferbench, leader
 
-__all__ = ["inferbench", "leader", "place"]
+__all__ = ["inferbench", "leader", "namespaces", "netem_kernel", "place", "tun_device"]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Links for real: what comes out of the emulator, and what is left when it is gone."""
 
+import json
 import os
 import signal
 import socket
@@ -7,16 +8,21 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.assignments import assignment, run_spec
 from support.attempt_process import attempt_process, story_kinds
-from support.links import devices, needs_tun, running_link
+from support.links import devices, needs_namespaces, needs_tun, running_link
 
 from follower.agent.reap import carriers_of
-from follower.link.measure import Responder
+from follower.link import netem, netem_driver, tun
+from follower.link.drivers import choose
+from follower.link.measure import Responder, measure
 from follower.link.run_link import measured
 from follower.link.tun import NEAR, TunLink, wire_bytes
 from shared.jobs.network import PROFILES, NetworkLink
@@ -24,7 +30,7 @@ from shared.measure.link import link_faults
 from shared.measure.samples_file import read_samples
 
 SMALL = NetworkLink(delay_ms=10, rate_mbit=50)
-DRIVERS = [pytest.param("tun", marks=needs_tun), "proxy"]
+NEEDS = {"netem": "netem_kernel", "tun": "tun_device"}
 
 
 def ones_complement_sum(address: str) -> int:
@@ -53,7 +59,15 @@ def test_a_large_packet_is_counted_as_the_packets_that_it_stands_for() -> None:
     assert wire_bytes(struct.pack("=BBHHHH", 0, 0, 0, 0, 0, 0) + bytes(40)) == 40
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.fixture(params=["netem", "tun", "proxy"])
+def driver(request: pytest.FixtureRequest) -> str:
+    """Each that this machine can have."""
+    name = str(request.param)
+    if name in NEEDS:
+        request.getfixturevalue(NEEDS[name])
+    return name
+
+
 def test_a_link_has_the_round_trip_and_the_rate_that_were_asked_for(driver: str, tmp_path: Path) -> None:
     """By the measurement that every run makes."""
     with Responder() as responder, running_link(driver, SMALL, tmp_path, responder.port) as link:
@@ -151,6 +165,86 @@ def test_nothing_is_left_when_the_emulators_parent_is_killed(tmp_path: Path) -> 
     while Path(f"/proc/{emulator}/cmdline").exists() and Path(f"/proc/{emulator}/cmdline").read_bytes():
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
+
+
+UNSHAPED = """
+import json, sys
+from follower.link import netem, netem_driver
+from shared.jobs.network import NetworkLink
+
+def plan(*asked):
+    return [step for step in netem.commands(*asked) if step.argv[0] == "ip"]
+
+targets = [("127.0.0.1", int(port)) for port in sys.argv[1:]]
+netem_driver.run(NetworkLink(), targets, lambda ends: print(json.dumps(ends), flush=True), plan)
+"""
+
+
+@contextmanager
+def unshaped_namespace(*ports: int) -> Iterator[tuple[subprocess.Popen[bytes], list[tuple[str, int]]]]:
+    """The netem link's devices, namespace and splice without its queues, which not every kernel has."""
+    command = [sys.executable, "-c", UNSHAPED, *map(str, ports)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        yield process, [(host, port) for host, port in json.loads(process.stdout.readline())]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@needs_namespaces
+def test_the_far_namespace_is_reached_over_its_devices_and_leaves_nothing_when_killed() -> None:
+    """Its round trip without a queue is what the driver takes off the delay."""
+    before = devices()
+    with Responder() as responder, unshaped_namespace(responder.port) as (_, (far_end,)):
+        assert len(devices() - before) == 1
+        assert far_end[0].startswith("198.18.")
+        found = measure(NetworkLink(), "netem", far_end)
+    assert 0 < found.round_trip_ms < 5
+    until_gone(before)
+
+
+@needs_namespaces
+def test_two_far_namespaces_at_once_do_not_meet() -> None:
+    """Each has devices and addresses of its own, and leads where it should."""
+    with Responder() as one, Responder() as two:  # noqa: SIM117 - two links, each before its own
+        with unshaped_namespace(one.port, two.port) as (_, first), unshaped_namespace(two.port) as (_, second):
+            assert first[0][0] == first[1][0] != second[0][0]
+            for end in (*first, *second):
+                assert measure(NetworkLink(), "netem", end).round_trip_ms > 0
+
+
+@needs_namespaces
+def test_a_step_that_the_kernel_refuses_is_told_and_leaves_nothing() -> None:
+    """A queue of a kind that no kernel has; the devices were there already."""
+    before = devices()
+
+    def plan(*asked: Any) -> list[netem.Command]:
+        return [
+            *netem.commands(*asked)[:4],
+            netem.Command("far", ("tc", "qdisc", "add", "dev", "lo", "root", "nosuch")),
+        ]
+
+    namespace = netem_driver.Namespace()
+    try:
+        with pytest.raises(OSError, match="tc qdisc add dev"):
+            netem_driver.make(NetworkLink(), namespace, plan)
+    finally:
+        namespace.close()
+    until_gone(before)
+
+
+@needs_namespaces
+def test_without_netem_a_profile_falls_back_to_the_device() -> None:
+    """On this machine, whichever it has."""
+    lan = PROFILES["lan"]
+    assert lan is not None
+    if netem.why_not() is None:
+        assert choose(lan) == "netem"
+    elif tun.why_not() is None:
+        assert choose(lan) == "tun"
 
 
 def test_transmission_is_the_round_trip_and_the_time_on_the_wire(tmp_path: Path) -> None:
