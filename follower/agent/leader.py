@@ -25,7 +25,7 @@ from shared.wire.identity import Heartbeat, Registration, RegistrationAnswer
 
 CALL_TIMEOUT_S: Final = 5.0
 UPLOAD_TIMEOUT_S: Final = 60.0  # of silence, not in all
-_CHUNK_BYTES: Final = 1024 * 1024
+CHUNK_BYTES: Final = 1024 * 1024
 _KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
@@ -72,7 +72,7 @@ class LeaderClient:
         self._http.close()
 
     def register(self, registration: Registration) -> RegistrationAnswer:
-        return _parsed(RegistrationAnswer, self._post("/api/v1/followers", registration))
+        return parsed(RegistrationAnswer, self._post("/api/v1/followers", registration))
 
     def heartbeat(self, heartbeat: Heartbeat) -> None:
         self._post(f"{self._follower}/heartbeat", heartbeat)
@@ -80,10 +80,10 @@ class LeaderClient:
     def claim(self, claim: Claim) -> Assignment | None:
         """The next run for a slot, or None where there is none."""
         answer = self._post(f"{self._follower}/claim", claim)
-        return None if answer.status_code == httpx.codes.NO_CONTENT else _parsed(Assignment, answer)
+        return None if answer.status_code == httpx.codes.NO_CONTENT else parsed(Assignment, answer)
 
     def renew(self, run_id: str, call: LeaseCall, *, timeout_s: float = CALL_TIMEOUT_S) -> LeaseAnswer:
-        return _parsed(LeaseAnswer, self._post(f"{self._follower}/runs/{run_id}/lease", call, timeout=timeout_s))
+        return parsed(LeaseAnswer, self._post(f"{self._follower}/runs/{run_id}/lease", call, timeout=timeout_s))
 
     def progress(self, run_id: str, progress: Progress) -> None:
         self._post(f"{self._follower}/runs/{run_id}/progress", progress)
@@ -97,14 +97,14 @@ class LeaderClient:
                 "PUT",
                 f"{self._follower}/runs/{run_id}/artifacts/{kind}",
                 params={"attempt": attempt, "fence": fence, "sha256": sha256},
-                content=iter(lambda: content.read(_CHUNK_BYTES), b""),
+                content=iter(lambda: content.read(CHUNK_BYTES), b""),
                 headers={"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"},
                 timeout=UPLOAD_TIMEOUT_S,
             )
-        return _parsed(Artifact, answer)
+        return parsed(Artifact, answer)
 
     def post_result(self, run_id: str, result: Result) -> ResultAnswer:
-        return _parsed(
+        return parsed(
             ResultAnswer, self._post(f"{self._follower}/runs/{run_id}/result", result, timeout=UPLOAD_TIMEOUT_S)
         )
 
@@ -116,7 +116,7 @@ class LeaderClient:
                 if not answer.is_success:
                     answer.read()
                     raise _error(answer)
-                yield answer.iter_bytes(_CHUNK_BYTES)
+                yield answer.iter_bytes(CHUNK_BYTES)
         except httpx.HTTPError as error:
             raise Unavailable(f"the leader broke off while sending {sha256}: {error!r}") from error
 
@@ -134,7 +134,8 @@ class LeaderClient:
         return answer
 
 
-def _parsed(model: type[AnswerT], answer: httpx.Response) -> AnswerT:
+def parsed(model: type[AnswerT], answer: httpx.Response) -> AnswerT:
+    """The answer's body. Raises Unavailable where it is something else."""
     try:
         return model.model_validate_json(answer.content)
     except ValidationError as error:

@@ -57,6 +57,22 @@ def lock_file(directory: Path, name: str, holder: Holder) -> int:
         os.close(folder)
 
 
+def holder_of(directory: Path, name: str) -> str | None:
+    """In words, who has the lock of the file ``name``; None where nobody has. Nothing is made, and nothing kept.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    file = os.open(directory / name, os.O_RDONLY | os.O_NONBLOCK | _PLAIN)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _described(_read(file))
+    finally:
+        os.close(file)
+    return None
+
+
 def let_go(file: int) -> None:
     """Close our copy of the descriptor. The file stays: one that is removed may be locked twice."""
     os.close(file)

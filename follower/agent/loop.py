@@ -22,6 +22,7 @@ from follower.agent.events import Event
 from follower.agent.lane import Lane
 from follower.agent.leader import LeaderClient
 from follower.agent.lock_file import Holder
+from follower.agent.measuring import marked
 from follower.agent.slot_locks import SlotLocks
 from follower.agent.state import AgentState, SlotClock
 from follower.agent.work_dir import WorkDir
@@ -184,8 +185,9 @@ class Agent:
     def _start(self, instruction: events.StartAttempt) -> None:
         directory = self._work_dir.attempt(instruction.key)
         order = self._order(instruction.slot, instruction.assignment)
-        inherited = self._locks.inherited(self._devices(instruction.slot))
-        self._attempts.start(instruction.key, directory, order, inherited)
+        devices = self._devices(instruction.slot)
+        with marked(self._settings.slot_lock_dir, devices, self._holder()) as marks:
+            self._attempts.start(instruction.key, directory, order, (*self._locks.inherited(devices), *marks))
 
     @_carry_out.register
     def _kill(self, instruction: events.KillAttempt) -> None:
