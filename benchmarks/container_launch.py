@@ -12,7 +12,8 @@ from support.serving import READY_NS, serve_request, started
 
 from benchmarks.figure import Figure
 from follower.serve.modelserver.platform import ModelServerPlatform
-from images import debian, model_server
+from images import debian
+from images.table import IMAGES
 from model_repo.canonical.families import generate
 from shared.jobs.spec import FullyConnectedModel, ServiceSpec
 
@@ -30,7 +31,7 @@ def container_launch() -> Iterable[Figure]:
         folder = Path(name)
         try:
             with running_engine(folder / "dockerd.log"):
-                model_server.build(debian.base())
+                IMAGES["model-server"].build(debian.base())
                 ready_s = _starts(folder, "docker")
                 process_s = _starts(folder, "process")
         except (NoEngine, OSError, RuntimeError, subprocess.SubprocessError) as error:

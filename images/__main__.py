@@ -34,7 +34,7 @@ def chosen(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
     base, names = (arguments[0], arguments[1:]) if has_base else (DEFAULT_BASE, arguments)
     if unknown := [name for name in names if name not in IMAGES]:
         raise SystemExit(f"images: nothing is called {', '.join(unknown)}; there are {', '.join(IMAGES)}")
-    return base, names or tuple(IMAGES)
+    return base, names or [name for name, image in IMAGES.items() if image.is_wanted()]
 
 
 if __name__ == "__main__":

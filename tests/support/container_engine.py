@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ import pytest
 from support.engines import require
 
 from follower.serve.containers.engine import Engine
+from follower.serve.containers.images import DEFAULT_IMAGES
 from shared.errors import NotAvailable
 
 DEBIAN_PACKAGES: Final = ("docker.io", "iptables", "debootstrap")
@@ -35,14 +37,34 @@ class NoEngine(Exception):
 @pytest.fixture(scope="session")
 def container_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An engine that answers and has the model server's image; where that cannot be, the test is skipped."""
-    from images import debian, model_server  # noqa: PLC0415 - the SDK is slow to import, and seldom needed
-
     try:
         with running_engine(tmp_path_factory.mktemp("engine") / "dockerd.log"):
-            model_server.build(debian.base())
+            build_image("onnxruntime")
             yield
     except (NoEngine, OSError, RuntimeError, subprocess.SubprocessError) as error:
         require(False, f"no container engine with the model server's image: {error}")
+
+
+@cache
+def build_image(platform: str) -> None:
+    """Builds the image that a platform is served from, where it is not there with this content.
+
+    Raises:
+        OSError, RuntimeError, subprocess.SubprocessError: it cannot be.
+    """
+    from images import debian  # noqa: PLC0415 - the SDK is slow to import, and seldom needed
+    from images.table import IMAGES  # noqa: PLC0415 - the same
+
+    [found] = [each for each in IMAGES.values() if each.image == DEFAULT_IMAGES[platform]]
+    found.build(debian.base())
+
+
+def require_image(platform: str) -> None:
+    """Skips the test where the platform's image cannot be had. Needs ``container_engine``."""
+    try:
+        build_image(platform)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        require(False, f"no image of {platform}: {error}")
 
 
 @contextmanager

@@ -5,10 +5,19 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Final
 
-MODEL_SERVER: Final = f"inferbench/model-server:{version('inferbench')}"
-"""What ``make images`` builds."""
+_OURS: Final = version("inferbench")
 
-DEFAULT_IMAGES: Final[Mapping[str, str]] = MappingProxyType({"onnxruntime": MODEL_SERVER})
+MODEL_SERVER: Final = f"inferbench/model-server:{_OURS}"
+
+DEFAULT_IMAGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "onnxruntime": MODEL_SERVER,
+        "openvino": f"inferbench/openvino:{_OURS}",
+        "torchscript": f"inferbench/torchscript:{_OURS}",
+        "tfs-compat": f"inferbench/tfs-compat:{_OURS}",
+        "triton": f"inferbench/triton:{_OURS}",
+    }
+)
 """Platform -> image. A platform without a row is served from a container only where the settings name its image."""
 
 
