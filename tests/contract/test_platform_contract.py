@@ -19,7 +19,7 @@ import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from support import saved_models, served_models, torch_models
 from support.asking import ask
-from support.container_engine import contained
+from support.container_engine import contained, require_image
 from support.engines import require_engine
 from support.scripted_platform import ScriptedPlatform, script
 from support.serving import READY_NS, alive, eventually, is_open, ready, serve_request, started
@@ -53,16 +53,23 @@ def _onnx(folder: Path) -> Path:
     return served_models.affine(folder / "model.onnx")
 
 
+def _torchscript(folder: Path) -> Path:
+    return torch_models.affine(folder / "model.pt")
+
+
 CASES = (
     Case(platform="scripted", make=script),
     Case(platform="onnxruntime", make=_onnx),
     Case(platform="onnxruntime", launch="docker", make=_onnx),
     Case(platform="openvino", make=_onnx, engine="openvino"),
-    Case(platform="torchscript", make=lambda folder: torch_models.affine(folder / "model.pt"), engine="torch"),
+    Case(platform="openvino", launch="docker", make=_onnx, engine="openvino"),
+    Case(platform="torchscript", make=_torchscript, engine="torch"),
+    Case(platform="torchscript", launch="docker", make=_torchscript, engine="torch"),
     Case(platform="triton", protocol="http", make=_onnx, engine="triton"),
     Case(platform="triton", protocol="grpc", make=_onnx, engine="triton"),
     Case(platform="tfs-compat", protocol="http", make=saved_models.affine, engine="tensorflow"),
     Case(platform="tfs-compat", protocol="grpc", make=saved_models.affine, engine="tensorflow"),
+    Case(platform="tfs-compat", launch="docker", protocol="grpc", make=saved_models.affine, engine="tensorflow"),
 )
 
 TABLE: dict[str, Platform] = {**PLATFORMS, "scripted": ScriptedPlatform()}
@@ -74,46 +81,52 @@ NOT_TO_BE_HAD: set[str] = {"tfserving"}
 """Platforms whose software is on no machine of ours; test_tensorflow_model_server.py has a program in its place."""
 
 
-@pytest.fixture(params=CASES, ids=str)
+@pytest.fixture(scope="module", params=CASES, ids=str)
 def case(request: pytest.FixtureRequest) -> Case:
     """Each way in turn."""
     found: Case = request.param
-    if found.launch == "docker":
-        request.getfixturevalue("container_engine")
     if found.engine:
         require_engine(found.engine)
+    if found.launch == "docker":
+        request.getfixturevalue("container_engine")
+        require_image(found.platform)
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def platform(case: Case) -> Platform:
     """The platform under test."""
     return TABLE[case.platform]
 
 
-@pytest.fixture
-def model(case: Case, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def model(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its model."""
-    return case.make(tmp_path)
+    return case.make(tmp_path_factory.mktemp("model"))
 
 
 Serve = Callable[[str], ServeRequest]
 
 
-@pytest.fixture
-def serve(case: Case, model: Path, tmp_path: Path) -> Serve:
-    """What to ask the platform for, working in a folder of this name."""
+def serving(case: Case, model: Path, folder: Path) -> Serve:
+    """What to ask the platform for, working in a folder of this name inside of ``folder``."""
     asked: dict[str, str] = {"launch": case.launch, "protocol": case.protocol}
     if case.platform in PLATFORMS:
         asked["platform"] = case.platform  # job files know no other
     spec = ServiceSpec.model_validate(asked)
-    return lambda name: serve_request(model, tmp_path / name, spec)
+    return lambda name: serve_request(model, folder / name, spec)
 
 
 @pytest.fixture
-def service(platform: Platform, serve: Serve) -> Iterator[Service]:
-    """A service that is ready."""
-    with ready(platform, serve("run")) as service:
+def serve(case: Case, model: Path, tmp_path: Path) -> Serve:
+    """For a service of the test's own."""
+    return serving(case, model, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def service(case: Case, platform: Platform, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that is ready, and shared: whoever ends one starts its own."""
+    with ready(platform, serving(case, model, tmp_path_factory.mktemp("shared"))("run")) as service:
         yield service
 
 
@@ -145,13 +158,16 @@ def test_a_cold_start_goes_through_its_phases_in_order(case: Case, platform: Pla
     assert known[-1] < READY_NS / 1e6
 
 
-def test_start_does_not_wait_for_the_server(platform: Platform, serve: Serve) -> None:
-    """Before it is ready its address is unknown, and asking says so."""
+def test_before_it_is_ready_a_service_has_no_address(platform: Platform, serve: Serve) -> None:
+    """Asking for it says so; and a deadline of a millisecond, which nobody can keep, is reported as such."""
     with started(platform, serve("run")) as service:
-        with pytest.raises(AttemptFailed) as caught:
+        with pytest.raises(AttemptFailed) as asked:
             _ = service.endpoint
-        assert caught.value.cause is Cause.SERVER_NOT_READY
+        assert asked.value.cause is Cause.SERVER_NOT_READY
         assert service.pids()
+        with pytest.raises(AttemptFailed) as waited:
+            service.wait_ready(1_000_000)
+        assert waited.value.cause is Cause.SERVER_NOT_READY
 
 
 def test_metadata_comes_from_the_running_service(service: Service) -> None:
@@ -200,24 +216,19 @@ def test_a_healthy_service_passes_its_check(service: Service) -> None:
     service.check()
 
 
-def test_a_killed_service_fails_its_check_with_the_cause(service: Service) -> None:
-    """And it keeps failing."""
-    os.kill(service.pids()[0], signal.SIGKILL)
-    assert eventually(lambda: service.pids() == ())
-    for _ in range(2):
-        with pytest.raises(AttemptFailed) as caught:
-            service.check()
-        assert caught.value.cause is Cause.SERVER_DIED
-        assert "SIGKILL" in caught.value.detail
-
-
-def test_asking_a_dead_service_for_metadata_tells_the_cause(service: Service) -> None:
-    """A refused connection is not the news; the death is."""
-    os.kill(service.pids()[0], signal.SIGKILL)
-    assert eventually(lambda: service.pids() == ())
-    with pytest.raises(AttemptFailed) as caught:
-        service.metadata()
-    assert caught.value.cause is Cause.SERVER_DIED
+def test_a_killed_service_fails_its_check_with_the_cause(platform: Platform, serve: Serve) -> None:
+    """And it keeps failing; asked for metadata, a refused connection is not the news either, the death is."""
+    with ready(platform, serve("run")) as service:
+        os.kill(service.pids()[0], signal.SIGKILL)
+        assert eventually(lambda: service.pids() == ())
+        for _ in range(2):
+            with pytest.raises(AttemptFailed) as caught:
+                service.check()
+            assert caught.value.cause is Cause.SERVER_DIED
+            assert "SIGKILL" in caught.value.detail
+        with pytest.raises(AttemptFailed) as described:
+            service.metadata()
+        assert described.value.cause is Cause.SERVER_DIED
 
 
 def test_stop_leaves_nothing_and_may_be_repeated(platform: Platform, serve: Serve, tmp_path: Path) -> None:
@@ -242,14 +253,6 @@ def test_stop_before_ready_is_enough(platform: Platform, serve: Serve) -> None:
     assert alive(pids) == []
 
 
-def test_a_server_that_is_not_ready_in_time_is_reported_as_such(platform: Platform, serve: Serve) -> None:
-    """A deadline of a millisecond cannot be kept by anyone."""
-    with started(platform, serve("run")) as service:
-        with pytest.raises(AttemptFailed) as caught:
-            service.wait_ready(1_000_000)
-        assert caught.value.cause is Cause.SERVER_NOT_READY
-
-
 def test_a_service_tells_what_it_really_is(service: Service) -> None:
     """In JSON values, for the record; and its counters, where it has any, grow with what it executes."""
     assert json.loads(json.dumps(dict(service.facts()))) == dict(service.facts())
@@ -262,12 +265,9 @@ def test_a_service_tells_what_it_really_is(service: Service) -> None:
         assert after.executions - before.executions == 1
 
 
-def test_two_services_run_side_by_side(platform: Platform, serve: Serve) -> None:
+def test_two_services_run_side_by_side(platform: Platform, service: Service, serve: Serve) -> None:
     """Each has its own port and answers."""
-    with (
-        ready(platform, serve("one")) as one,
-        ready(platform, serve("two")) as two,
-    ):
-        assert one.endpoint != two.endpoint
+    with ready(platform, serve("another")) as another:
+        assert another.endpoint != service.endpoint
         x = np.ones((1, 4), np.float32)
-        assert ask(one.endpoint, x=x)["z"].tolist() == ask(two.endpoint, x=x)["z"].tolist() == [4]
+        assert ask(another.endpoint, x=x)["z"].tolist() == ask(service.endpoint, x=x)["z"].tolist() == [4]
