@@ -14,6 +14,7 @@ from cli.errors import NoLeader
 from cli.sse import ServerSentEvent, parse_events
 from cli.transport import Transport
 from shared.errors import Unavailable
+from shared.wire.conversions import ConversionView
 from shared.wire.history import HEADER, HistoryFacts
 from shared.wire.scheduling import ExplainView, SchedulingView
 from shared.wire.views import (
@@ -202,6 +203,20 @@ class Client:
 
     def delete_model(self, name: str, version: int) -> None:
         self._transport.send("DELETE", _version_path("models", name, version))
+
+    def create_conversion(self, wish: Mapping[str, Any]) -> ConversionView:
+        """``wish``: the body of the request."""
+        return self._transport.fetch(ConversionView, "POST", f"{API}/conversions", json=dict(wish))
+
+    def conversions(self, *, limit: int) -> list[ConversionView]:
+        """Newest first."""
+        return list(self._pages(Page[ConversionView], "/conversions", {}, limit=limit))
+
+    def conversion(self, conversion_id: str) -> ConversionView:
+        return self._transport.fetch(ConversionView, "GET", f"{API}/conversions/{_segment(conversion_id)}")
+
+    def cancel_conversion(self, conversion_id: str) -> ConversionView:
+        return self._transport.fetch(ConversionView, "DELETE", f"{API}/conversions/{_segment(conversion_id)}")
 
     def datasets(self) -> list[DatasetView]:
         return list(self._pages(Page[DatasetView], "/datasets", {}, limit=None))

@@ -60,18 +60,19 @@ _MEANINGS: Final = {
 _STACK: Final = """
 ## The stack on one machine
 
-`inferbench up` starts four processes, each after the one before is ready, on loopback only: the database (NX-27017),
-the broker (Valkey, with a password made up at each start), the leader and a follower named `local`. NX-27017 knows no
-authentication, so other users of the same machine could reach it: run the stack on a machine of your own, or give the
-leader a MongoDB with passwords. Each process asks the kernel to die with the command, so that not even `kill -9`
-leaves one behind. If one of them ends by itself, the others are stopped and the end of its log is shown. Ctrl-C,
-SIGTERM and a closed terminal stop all of them in reverse order.
+`inferbench up` starts five processes, each after the one before is ready, on loopback only: the database (NX-27017),
+the broker (Valkey, with a password made up at each start), the leader, a follower named `local`, and a converter, which
+has the lowest priority and stands still while the follower measures. NX-27017 knows no authentication, so other users
+of the same machine could reach it: run the stack on a machine of your own, or give the leader a MongoDB with passwords.
+Each process asks the kernel to die with the command, so that not even `kill -9` leaves one behind. If one of them ends
+by itself, the others are stopped and the end of its log is shown. Ctrl-C, SIGTERM and a closed terminal stop all of
+them in reverse order.
 
 | in the data folder | what |
 |---|---|
 | `admin.token`, `follower.token` | tokens, readable by their owner only |
 | `db/`, `broker/` | what the database and the broker keep |
-| `follower/` | attempts in progress, fetched models |
+| `follower/` | attempts and conversions in progress, fetched models |
 | `logs/` | one file for each process, and the one of the start before as `.log.1` |
 | `stack.json` | address, token files and process ids, while the stack runs |
 | `stack.lock` | held while the stack runs: a second one in the same folder is refused |
@@ -80,7 +81,7 @@ SIGTERM and a closed terminal stop all of them in reverse order.
 A leader takes `INFERBENCH_LEASE_S`, `INFERBENCH_POLL_S`, `INFERBENCH_MAX_MODEL_BYTES` and `INFERBENCH_LOG_LEVEL` from
 the environment of `up`, a follower `INFERBENCH_LABELS`, `INFERBENCH_PREFLIGHT`, `INFERBENCH_MAX_BUSY_SHARE`,
 `INFERBENCH_INVALID_BUSY_SHARE`, `INFERBENCH_MAX_CACHE_BYTES`, `INFERBENCH_SLOT_LOCK_DIR`, `INFERBENCH_ENDPOINT_HOSTS`,
-`INFERBENCH_IMAGES` and `INFERBENCH_LOG_LEVEL`.
+`INFERBENCH_ENDPOINT_CA_FILE`, `INFERBENCH_ENDPOINT_SECRETS`, `INFERBENCH_IMAGES` and `INFERBENCH_LOG_LEVEL`.
 `INFERBENCH_PORT` is the leader's port where `--port` is not given; 0 takes a free one.
 
 A follower locks the cores (or GPUs) that it serves on, for the whole machine: two that measured on the same ones would

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import Output, Yes, connected
+from cli.options import Limit, Output, Yes, connected
 from cli.output import Format, emit, say, show
 
 if TYPE_CHECKING:
@@ -133,12 +133,22 @@ def convert(
         str | None, typer.Option(help="Built-in dataset to compare and calibrate with, or synthetic; else what fits.")
     ] = None,
     new_name: Annotated[str | None, typer.Option("--as", help="Its name; NAME-TO where none is given.")] = None,
+    background: Annotated[bool, typer.Option("--background", help="Queue it at the leader, and print its id.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="With --background: wait for its end.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Convert a model on this machine, compare the two, and upload the result with its lineage.
 
-    The model is opened by a process of its own, here and not at the leader.
+    The model is opened by a process of its own, here and not at the leader. With --background a converter does all
+    this, on its machine, when it can.
     """
+    if background:
+        _convert_in_background(
+            context, name, to=to, version=version, dataset=dataset, new_name=new_name, follow=follow, output=output
+        )
+        return
+    if follow:
+        raise typer.BadParameter("goes with --background; without it the command waits anyway", param_hint="--follow")
     from cli.converting import convert_model, lineage_lines
 
     with connected(context) as client:
@@ -146,6 +156,60 @@ def convert(
     _emit(view, output)
     if output is Format.TABLE:
         show(lineage_lines(view))
+
+
+def _convert_in_background(
+    context: typer.Context,
+    name: str,
+    *,
+    to: str,
+    version: int | None,
+    dataset: str | None,
+    new_name: str | None,
+    follow: bool,
+    output: Format,
+) -> None:
+    from cli.conversions import exit_code_of, follow_conversion, wish_of
+
+    with connected(context) as client:
+        view = client.create_conversion(wish_of(name, version, to=to, dataset=dataset, name=new_name))
+        if follow:
+            view = follow_conversion(client, view.id, say)
+    emit(view, output, lambda: [view.id])
+    raise typer.Exit(exit_code_of(view))
+
+
+@app.command()
+def conversions(
+    context: typer.Context,
+    conversion: Annotated[str | None, typer.Argument(metavar="ID", help="One of them.")] = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for its end.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel it, queued or running.")] = False,
+    limit: Limit = 50,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show conversions in the leader's queue, newest first; or follow or cancel one."""
+    from cli.conversions import conversions_table, exit_code_of, follow_conversion
+    from shared.clock import SystemClock
+    from shared.wire.conversions import ConversionView
+    from shared.wire.views import Page
+
+    if conversion is None:
+        if follow or cancel:
+            raise typer.BadParameter("needs the ID of a conversion", param_hint="--follow" if follow else "--cancel")
+        with connected(context) as client:
+            found = client.conversions(limit=limit)
+        page = Page[ConversionView](items=tuple(found))
+        emit(page, output, lambda: conversions_table(found, SystemClock().utc_now()))
+        return
+    with connected(context) as client:
+        view = client.cancel_conversion(conversion) if cancel else client.conversion(conversion)
+        if follow:
+            view = follow_conversion(client, conversion, say)
+    emit(view, output, lambda: conversions_table([view], SystemClock().utc_now()))
+    if follow:
+        raise typer.Exit(exit_code_of(view))
 
 
 def _chosen(client: "Client", name: str, version: int | None) -> "ModelView":

@@ -20,8 +20,9 @@ LEADER_TUNING: Final = (
 FOLLOWER_TUNING: Final = (
     "INFERBENCH_LABELS", "INFERBENCH_PREFLIGHT", "INFERBENCH_MAX_BUSY_SHARE", "INFERBENCH_MAX_CACHE_BYTES",
     "INFERBENCH_LOG_LEVEL", "INFERBENCH_SLOT_LOCK_DIR", "INFERBENCH_INVALID_BUSY_SHARE", "INFERBENCH_ENDPOINT_HOSTS",
-    "INFERBENCH_IMAGES",
+    "INFERBENCH_IMAGES", "INFERBENCH_ENDPOINT_CA_FILE", "INFERBENCH_ENDPOINT_SECRETS",
 )  # fmt: skip
+CONVERTER_TUNING: Final = ("INFERBENCH_SLOT_LOCK_DIR", "INFERBENCH_LOG_LEVEL")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +68,14 @@ class StackPlan:
 def plan_stack(
     data: DataDir, ports: Ports, programs: Programs, broker_password: str, environment: Mapping[str, str]
 ) -> StackPlan:
-    """Database, broker, leader, follower, all on loopback and all inside the data folder.
+    """Database, broker, leader, follower, converter, all on loopback and all inside the data folder.
 
     ``environment`` is the caller's; a child sees only the few names of it that are listed above.
     """
     system = _chosen(environment, _SYSTEM) | {"TMPDIR": str(data.temporary), "PYTHONSAFEPATH": "1"}
     leader = _chosen(environment, LEADER_TUNING)
     follower = _chosen(environment, FOLLOWER_TUNING)
+    converter = _chosen(environment, CONVERTER_TUNING)
     return StackPlan(
         data=data,
         url=f"http://{LOOPBACK}:{ports.leader}",
@@ -83,6 +85,7 @@ def plan_stack(
             _broker(data, ports, programs, broker_password, system),
             _leader(data, ports, programs, broker_password, system | leader),
             _follower(data, ports, programs, system | follower),
+            _converter(data, ports, programs, system | converter),
         ),
     )
 
@@ -160,17 +163,32 @@ def _leader(data: DataDir, ports: Ports, programs: Programs, password: str, inhe
 
 def _follower(data: DataDir, ports: Ports, programs: Programs, inherited: Mapping[str, str]) -> ChildPlan:
     """It gets the longest time to stop: it ends its attempt and takes the serving platform down first."""
-    own = {
+    return ChildPlan(
+        name="follower",
+        argv=(programs.python, "-m", "follower"),
+        environment={**inherited, **_of_leader(data, ports)},
+        ready=FollowerAlive(ports.leader, data.admin_token, FOLLOWER_NAME),
+        ready_within_s=60,
+        stop_within_s=15,
+    )
+
+
+def _converter(data: DataDir, ports: Ports, programs: Programs, inherited: Mapping[str, str]) -> ChildPlan:
+    """It speaks for the follower's machine, and nobody waits for it: its work lies in the leader's queue."""
+    return ChildPlan(
+        name="converter",
+        argv=(programs.python, "-m", "follower.convert.worker"),
+        environment={**inherited, **_of_leader(data, ports)},
+        ready=HttpAnswers(ports.leader, "/readyz"),
+        ready_within_s=60,
+        stop_within_s=10,
+    )
+
+
+def _of_leader(data: DataDir, ports: Ports) -> dict[str, str]:
+    return {
         "INFERBENCH_LEADER_URL": f"http://{LOOPBACK}:{ports.leader}",
         "INFERBENCH_TOKEN_FILE": str(data.follower_token),
         "INFERBENCH_FOLLOWER_NAME": FOLLOWER_NAME,
         "INFERBENCH_WORK_DIR": str(data.work),
     }
-    return ChildPlan(
-        name="follower",
-        argv=(programs.python, "-m", "follower"),
-        environment={**inherited, **own},
-        ready=FollowerAlive(ports.leader, data.admin_token, FOLLOWER_NAME),
-        ready_within_s=60,
-        stop_within_s=15,
-    )

@@ -39,8 +39,8 @@ def child(plan: StackPlan, name: str) -> ChildPlan:
 
 
 def test_each_child_starts_after_what_it_needs(plan: StackPlan) -> None:
-    """Stores before the leader, the leader before its follower."""
-    assert [child.name for child in plan.children] == ["database", "broker", "leader", "follower"]
+    """Stores before the leader, the leader before its follower and its converter."""
+    assert [child.name for child in plan.children] == ["database", "broker", "leader", "follower", "converter"]
 
 
 def test_everything_listens_on_loopback_only(plan: StackPlan) -> None:
@@ -61,6 +61,7 @@ def test_no_file_lies_outside_the_data_folder(plan: StackPlan) -> None:
     assert 'dir "/data dir/broker"\n' in plan.broker_config
     assert {child.environment["TMPDIR"] for child in plan.children} == {"/data dir/tmp"}
     assert child(plan, "follower").environment["INFERBENCH_WORK_DIR"] == "/data dir/follower"
+    assert child(plan, "converter").environment["INFERBENCH_WORK_DIR"] == "/data dir/follower"
     assert child(plan, "leader").environment["INFERBENCH_TOKEN_DIR"] == "/data dir"
 
 
@@ -69,7 +70,8 @@ def test_the_brokers_password_is_on_no_command_line(plan: StackPlan) -> None:
     assert all("pa55" not in shlex.join(child.argv) for child in plan.children)
     assert "requirepass pa55\n" in plan.broker_config
     assert child(plan, "leader").environment["INFERBENCH_BROKER_URL"] == "redis://:pa55@127.0.0.1:3/0"
-    assert "pa55" not in str(child(plan, "follower").environment)
+    for name in ("follower", "converter"):
+        assert "pa55" not in str(child(plan, name).environment)
 
 
 def test_a_child_gets_a_chosen_environment(plan: StackPlan) -> None:
@@ -84,6 +86,13 @@ def test_a_child_gets_a_chosen_environment(plan: StackPlan) -> None:
     assert follower["INFERBENCH_SLOT_LOCK_DIR"] == "/locks"
     assert not {"INFERBENCH_LABELS", "INFERBENCH_SLOT_LOCK_DIR"} & set(leader)
     assert "INFERBENCH_LEASE_S" not in follower
+
+
+def test_the_converter_looks_for_the_followers_locks_where_they_are(plan: StackPlan) -> None:
+    """Else it would not know that the machine measures."""
+    follower, converter = (child(plan, name).environment for name in ("follower", "converter"))
+    assert converter["INFERBENCH_SLOT_LOCK_DIR"] == follower["INFERBENCH_SLOT_LOCK_DIR"] == "/locks"
+    assert "INFERBENCH_LABELS" not in converter
 
 
 def test_every_setting_reaches_its_process(plan: StackPlan) -> None:
@@ -108,6 +117,7 @@ def test_ready_means_that_it_works(plan: StackPlan) -> None:
         BrokerAnswers(3, "pa55"),
         HttpAnswers(1, "/readyz"),
         FollowerAlive(1, Path("/data dir/admin.token"), "local"),
+        HttpAnswers(1, "/readyz"),
     ]
     assert all(each.ready_within_s > 0 < each.stop_within_s for each in plan.children)
 
