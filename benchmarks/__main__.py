@@ -9,9 +9,11 @@ from benchmarks.canonical_parity import canonical_parity
 from benchmarks.claim_latency import claim_latency
 from benchmarks.closed_loop import closed_loop_300us, closed_loop_grpc, closed_loop_null
 from benchmarks.comparing import compare_power
+from benchmarks.conformance import conformance
 from benchmarks.container_launch import container_launch
 from benchmarks.conversion import conversion
 from benchmarks.figure import Benchmark, Figure, table
+from benchmarks.identity_latency import onnxruntime_latency, triton_latency
 from benchmarks.leader_footprint import idle_memory
 from benchmarks.leader_start import explain_blocks, leader_start
 from benchmarks.leaderboard_query import leaderboard_query
@@ -32,9 +34,10 @@ from benchmarks.scheduling import (
 )
 from benchmarks.service_throughput import service_throughput
 from benchmarks.slo_search import slo_search
+from benchmarks.stage_sum import stage_sum
 from benchmarks.stall_and_overload import overload, stall
 from benchmarks.submit_latency import submit_latency
-from benchmarks.triton import triton_batching, triton_latency, triton_tracing
+from benchmarks.triton import triton_batching, triton_tracing
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "closed-loop": closed_loop_300us,
@@ -43,6 +46,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "service": service_throughput,
     "conversion": conversion,
     "container": container_launch,
+    "onnxruntime": onnxruntime_latency,
     "triton": triton_latency,
     "triton-batching": triton_batching,
     "triton-trace": triton_tracing,
@@ -73,6 +77,8 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "flood": scheduling_flood,
     "decision": decision_time,
     "canonical-parity": canonical_parity,
+    "stage-sum": stage_sum,
+    "conformance": conformance,
 }
 
 
