@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from follower.engines.folder import installed_version
+from images import triton
 from images.engines import engine_server
 from images.model_server import SERVER
 from images.step import Step, build
@@ -34,4 +35,5 @@ IMAGES: Final[Mapping[str, Buildable]] = {
     "openvino": _stepwise(engine_server("openvino", "openvino"), "openvino"),
     "torchscript": _stepwise(engine_server("torchscript", "torch"), "torch"),
     "tfs-compat": _stepwise(engine_server("tfs-compat", "tensorflow"), "tensorflow"),
+    "triton": _stepwise(triton.SERVER_IMAGE, triton.ENGINE),
 }

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from follower.engines.folder import installed_version
 from follower.engines.install import install
 from follower.engines.table import ENGINES
-from follower.serve.platforms import all_platforms
+from follower.inventory.containers import lacking_image, without_containers
+from follower.logs import set_up
+from follower.serve.platforms import all_platforms, offers
+from follower.settings import FollowerSettings
 from shared.errors import InferBenchError
 
 
 def main(arguments: Sequence[str]) -> int:
     """0: done; 1: failed, with the reason on standard error."""
+    set_up("error")  # the answer has standard output to itself
     action, *names = arguments
     try:
         print(json.dumps(listing() if action == "list" else [_installed(name) for name in names]))  # noqa: T201 - its answer
@@ -24,12 +28,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def listing() -> list[dict[str, object]]:
     """Every platform: what this machine can do with it, and which engine is missing where it can do nothing."""
-    offers = {name: platform.offer() for name, platform in all_platforms().items()}
+    table = all_platforms()
+    found = offers(table)
+    there = without_containers(found, lacking_image(found, FollowerSettings.from_environment().images))
+    by_name = {offer.platform: offer.model_dump(mode="json") for offer in there}
     needs = {platform: engine.name for engine in ENGINES.values() for platform in engine.platforms}
-    return [
-        {"platform": name, "offer": offer and offer.model_dump(mode="json"), "engine": needs.get(name)}
-        for name, offer in sorted(offers.items())
-    ]
+    return [{"platform": name, "offer": by_name.get(name), "engine": needs.get(name)} for name in sorted(table)]
 
 
 def _installed(name: str) -> dict[str, object]:

@@ -67,6 +67,8 @@ CASES = (
     Case(platform="torchscript", launch="docker", make=_torchscript, engine="torch"),
     Case(platform="triton", protocol="http", make=_onnx, engine="triton"),
     Case(platform="triton", protocol="grpc", make=_onnx, engine="triton"),
+    Case(platform="triton", launch="docker", protocol="http", make=_onnx),
+    Case(platform="triton", launch="docker", protocol="grpc", make=_onnx),
     Case(platform="tfs-compat", protocol="http", make=saved_models.affine, engine="tensorflow"),
     Case(platform="tfs-compat", protocol="grpc", make=saved_models.affine, engine="tensorflow"),
     Case(platform="tfs-compat", launch="docker", protocol="grpc", make=saved_models.affine, engine="tensorflow"),

@@ -44,8 +44,8 @@ def test_a_server_that_reports_nothing_is_watched_until_it_answers(
     assert known == sorted(known)
     assert statistics is not None
     assert statistics.inferences == 3
-    assert facts == {"engine": "tfserving", "version": VERSION}
-    assert (tmp_path / "run" / "batching.config").read_text().startswith("max_batch_size { value: 4 }\n")
+    assert facts == {"engine": "tfserving", "version": VERSION, "launch": {"launcher": "process"}}
+    assert (tmp_path / "run/setup/batching.config").read_text().startswith("max_batch_size { value: 4 }\n")
     assert not is_open(endpoint)
 
 

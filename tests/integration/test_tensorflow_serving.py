@@ -25,7 +25,7 @@ from follower.load.encode import InputTensor
 from follower.serve.platforms import PLATFORMS
 from follower.serve.protocol import Endpoint, Service
 from follower.serve.tensorflow.command_line import ServerOptions
-from follower.serve.tensorflow.platform import SERVER_MODULE
+from follower.serve.tensorflow.compat import SERVER_MODULE
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import BatchingSpec, ServiceSpec

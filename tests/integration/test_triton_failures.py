@@ -169,7 +169,7 @@ def test_a_port_that_somebody_else_has_is_answered_by_a_start_with_others(
         taken = occupant.getsockname()[1]
         offered = iter([(taken, *free_ports(1)), (*free_ports(1), taken)])
         monkeypatch.setattr(
-            "follower.serve.triton.platform.free_ports", lambda count: next(offered, None) or free_ports(count)
+            "follower.serve.triton.place.free_ports", lambda count: next(offered, None) or free_ports(count)
         )
         model = served_models.identity(tmp_path / "m.onnx")
         with ready(PLATFORM, serve_request(model, tmp_path / "run", SERVICE)) as service:
@@ -184,7 +184,7 @@ def test_ports_that_are_always_taken_are_said_to_be_in_use(tmp_path: Path, monke
         occupant.bind(("127.0.0.1", 0))
         occupant.listen()
         taken = occupant.getsockname()[1]
-        monkeypatch.setattr("follower.serve.triton.platform.free_ports", lambda _: (taken, 1))
+        monkeypatch.setattr("follower.serve.triton.place.free_ports", lambda _: (taken, 1))
         model = served_models.identity(tmp_path / "m.onnx")
         with started(PLATFORM, serve_request(model, tmp_path / "run", SERVICE)) as service:
             failure = failure_of(service)

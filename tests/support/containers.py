@@ -1,15 +1,17 @@
 """Commands in containers, for tests: started with any limits, looked at, and gone at the end."""
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from support.serving import eventually
 
 from follower.serve.containers.confinement import WORKDIR_LABEL
-from follower.serve.containers.engine import Engine
+from follower.serve.containers.engine import SOCKET, Engine
 from follower.serve.containers.images import MODEL_SERVER
 from follower.serve.containers.leftovers import FOLLOWER_LABEL, INCARNATION_LABEL
 from follower.serve.launch.container import DockerLauncher, LaunchedContainer
@@ -65,3 +67,24 @@ def await_file(path: Path, timeout_s: float = 10.0) -> str:
         assert time.monotonic() < deadline, path
         time.sleep(0.01)
     return path.read_text()
+
+
+@contextmanager
+def made_on(base: str, recipe: str, files: Mapping[str, str] | None = None) -> Iterator[str]:
+    """An image made from another one by lines of a Dockerfile, with these files to copy; gone at the end."""
+    from docker import APIClient  # noqa: PLC0415 - the SDK is slow to import, and seldom needed
+
+    from images.step import finish  # noqa: PLC0415 - the same
+
+    image = f"inferbench/test:{secrets.token_hex(4)}"
+    api = APIClient(base_url=f"unix://{SOCKET}", version="auto", timeout=60)
+    try:
+        with TemporaryDirectory() as folder:
+            Path(folder, "Dockerfile").write_text(f"FROM {base}\n{recipe}")
+            for name, text in (files or {}).items():
+                Path(folder, name).write_text(text)
+            finish(api.build(path=folder, tag=image, rm=True, decode=True), image)
+        yield image
+        api.remove_image(image, force=True)
+    finally:
+        api.close()

@@ -7,10 +7,11 @@ spend. Only an engine on this host will do, at its usual socket: models are moun
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -33,6 +34,7 @@ class Image:
     name: str  # as it was asked for
     id: str
     digest: str | None  # as the registry knows it; None: built here
+    labels: Mapping[str, str] = field(default_factory=dict)  # what whoever built it says of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +95,25 @@ class Engine:
                     f"image {name!r} is not on this machine: build it with `make images`, fetch it with"
                     f" `docker pull {name}`, or name another one in INFERBENCH_IMAGES"
                 ) from error
-        digests = found.get("RepoDigests") or []
-        return Image(name=name, id=found["Id"], digest=digests[0] if digests else None)
+        digests, labels = found.get("RepoDigests") or [], found["Config"].get("Labels") or {}
+        return Image(name=name, id=found["Id"], digest=digests[0] if digests else None, labels=labels)
+
+    def holds(self, image: Image, paths: Iterable[Path], labels: Mapping[str, str]) -> frozenset[Path]:
+        """Which of these files it has: looked at in a container that carries ``labels`` and is never started."""
+        with _told(f"look into image {image.name}"):
+            made = self._api.create_container(image.id, command=["true"], labels=dict(labels))
+            try:
+                return frozenset(path for path in paths if self._has(made["Id"], path))
+            finally:
+                self._api.remove_container(made["Id"], v=True)
+
+    def _has(self, container: str, path: Path) -> bool:
+        # asked for its head only: the SDK's own call would fetch the file
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{container}/archive"
+        answer = self._api.head(url, params={"path": str(path)}, timeout=TIMEOUT_S)
+        if answer.status_code != HTTPStatus.NOT_FOUND:
+            answer.raise_for_status()
+        return answer.status_code == HTTPStatus.OK
 
     def prepare_network(self) -> str:
         """The name of the network of served models, made where it is not there."""
@@ -191,17 +210,28 @@ def output_of(attached: socket.socket) -> Iterator[bytes]:
             yield stream.read(int.from_bytes(header[4:], "big"))
 
 
+@contextmanager
+def connected(path: Path = SOCKET) -> Iterator[Engine]:
+    """The engine at this socket, for a few questions.
+
+    Raises:
+        NotAvailable: none answers there.
+    """
+    engine = Engine.connect(path)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
 def missing_images(names: Sequence[str], path: Path = SOCKET) -> Sequence[str]:
     """Those that the engine does not have.
 
     Raises:
         NotAvailable: no engine answers.
     """
-    engine = Engine.connect(path)
-    try:
+    with connected(path) as engine:
         return [name for name in names if not _has(engine, name)]
-    finally:
-        engine.close()
 
 
 def _has(engine: Engine, name: str) -> bool:

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from follower.serve.announced import require_announced
-from follower.serve.launch.protocol import Launched, LaunchRequest
-from follower.serve.launchers import find_launcher
-from follower.serve.ports import HOST, free_ports
+from follower.serve.containers.engine import connected
+from follower.serve.containers.images import image_of
+from follower.serve.launch.protocol import Launcher, LaunchRequest
+from follower.serve.launchers import available, find_launcher
+from follower.serve.ports import free_ports
 from follower.serve.protocol import ServeRequest
 from follower.serve.readiness import Progress
 from follower.serve.tensorflow.arrival import Watched
@@ -26,17 +27,39 @@ from shared.errors import NotAvailable
 from shared.wire.identity import PlatformOffer
 
 PROGRAM: Final = "tensorflow_model_server"
+VERSION_OF_IMAGE: Final = "container"
+"""In an offer of images only: which version an image holds stands in the record."""
+VERSION_LABEL: Final = "tensorflow_serving_github_branchtag"
+"""Source: the Dockerfile in tensorflow_serving/tools/docker of the project's own repository."""
+PORTS_INSIDE: Final = (8500, 8501)
+"""gRPC, REST: a container has a network of its own, in which nobody else can have them."""
 
-_LAUNCH: Final = ("process",)
+_PROCESS: Final = "process"
+_CONTAINER: Final = "docker"
+_SETUP: Final = "setup"
+_SCRATCH: Final = "scratch"
 _PROTOCOL: Final = ("http", "grpc")
 _DEVICE: Final = ("cpu",)
-_ANNOUNCED: Final = {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE}
+_ANNOUNCED: Final = {"launch": (_PROCESS, _CONTAINER), "protocol": _PROTOCOL, "device": _DEVICE}
 _VERSION_TIMEOUT_S: Final = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the program lies, and which one it is."""
+
+    program: str
+    version: str
+    ports: tuple[int, ...]  # gRPC, REST
+    image: str | None = None  # None: on this machine
 
 
 @dataclass
 class TfServingPlatform:
-    """TensorFlow Serving's ``tensorflow_model_server``, where it is on PATH. ``path``: where to look instead."""
+    """TensorFlow Serving's ``tensorflow_model_server``: on PATH, or in the image that the operator names.
+
+    ``path``: where to look instead of PATH.
+    """
 
     path: str | None = None
     _version: tuple[str, str] | None = None  # program, version: asked for once
@@ -44,24 +67,67 @@ class TfServingPlatform:
     name = "tfserving"
 
     def offer(self) -> PlatformOffer | None:
-        """None where the program is not on PATH, or does not tell its version."""
-        program = shutil.which(PROGRAM, path=self.path)
-        return _offer(self.name, None if program is None else self._version_of(program))
+        """None where no program on PATH tells its version, and no container can be started."""
+        installed = self._installed()
+        ways = available((_CONTAINER,) if installed is None else (_PROCESS, _CONTAINER))
+        if not ways:
+            return None
+        version = VERSION_OF_IMAGE if installed is None else installed[1]
+        return PlatformOffer(platform=self.name, version=version, launch=ways, protocol=_PROTOCOL, device=_DEVICE)
 
     def start(self, request: ServeRequest) -> TensorFlowService:
+        """Starts the server, which finds its model, and what it is told in files, in folders that it only reads.
+
+        Raises:
+            InvalidInput: a container is asked for, and no image is named.
+            NotAvailable: there is no program, or not the image.
+        """
+        require_announced(self.name, request, _ANNOUNCED)
+        launcher = find_launcher(request.service.launch)
+        place = self._place(request, launcher)
+        started_ns = time.monotonic_ns()
+        grpc_port, rest_port = place.ports
+        workdir = request.workdir.resolve()
+        setup = workdir / _SETUP
+        options = lay_out(request, setup, ports=(grpc_port, rest_port))
+        launched = launcher.start(
+            LaunchRequest(
+                argv=[place.program, *options.to_argv()],
+                cores=request.server_cores,
+                threads=request.service.threads,
+                workdir=workdir / _SCRATCH,
+                log_path=workdir / LOG_FILE,
+                memory_bytes=request.memory_bytes,
+                environment=QUIET,
+                image=place.image,
+                reads=(setup, request.model_path.resolve()),
+                labels=request.labels,
+            )
+        )
+        progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
+        client = RestClient(host=launched.address, port=rest_port, model=request.model_name)
+        arrival = Watched(client, grpc_port)
+        return TensorFlowService(request, launched, arrival, progress, Software(self.name, place.version))
+
+    def _place(self, request: ServeRequest, launcher: Launcher) -> Place:
+        """Looked for before the start is timed."""
+        if launcher.name == _CONTAINER:
+            image = request.image or image_of(self.name, {}) or ""
+            launcher.require(image or None)
+            with connected() as engine:
+                version = engine.image(image).labels.get(VERSION_LABEL, "unknown")
+            return Place(program=PROGRAM, version=version, ports=PORTS_INSIDE, image=image)
+        installed = self._installed()
+        if installed is None:
+            raise NotAvailable(f"{self.name} needs {PROGRAM} on PATH; where it is not to be had, tfs-compat stands in")
+        program, version = installed
+        return Place(program=program, version=version, ports=free_ports(2))
+
+    def _installed(self) -> tuple[str, str] | None:
+        """The program and its version; None where it is not on PATH, or does not tell its version."""
         program = shutil.which(PROGRAM, path=self.path)
         version = None if program is None else self._version_of(program)
-        if program is None or version is None:
-            raise NotAvailable(f"{self.name} needs {PROGRAM} on PATH; where it is not to be had, tfs-compat stands in")
-        require_announced(self.name, request, _ANNOUNCED)
-        started_ns = time.monotonic_ns()
-        grpc_port, rest_port = free_ports(2)
-        options = lay_out(request, request.workdir.resolve(), ports=(grpc_port, rest_port))
-        launched = _launch(request, [program, *options.to_argv()], QUIET)
-        progress = Progress(started_ns=started_ns, spawned_ns=time.monotonic_ns())
-        client = RestClient(host=HOST, port=rest_port, model=request.model_name)
-        arrival = Watched(client, grpc_port)
-        return TensorFlowService(request, launched, arrival, progress, Software(self.name, version))
+        return None if program is None or version is None else (program, version)
 
     def _version_of(self, program: str) -> str | None:
         """The last word of ``--version``'s first line: "TensorFlow ModelServer: 2.16.1-rc0+..."."""
@@ -74,24 +140,3 @@ class TfServingPlatform:
                 return None
             self._version = (program, told.split()[-1] if told.split() else "unknown")
         return self._version[1]
-
-
-def _offer(name: str, version: str | None) -> PlatformOffer | None:
-    if version is None:
-        return None
-    return PlatformOffer(platform=name, version=version, launch=_LAUNCH, protocol=_PROTOCOL, device=_DEVICE)
-
-
-def _launch(request: ServeRequest, argv: list[str], environment: dict[str, str]) -> Launched:
-    workdir: Path = request.workdir.resolve()
-    return find_launcher(request.service.launch).start(
-        LaunchRequest(
-            argv=argv,
-            cores=request.server_cores,
-            threads=request.service.threads,
-            workdir=workdir,
-            log_path=workdir / LOG_FILE,
-            memory_bytes=request.memory_bytes,
-            environment=environment,
-        )
-    )

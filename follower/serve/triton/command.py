@@ -1,18 +1,13 @@
-"""The server's command line and environment. Pure."""
+"""The server's command line and environment, wherever it lies. Pure."""
 
-import sys
-import sysconfig
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from follower.engines.folder import preload_of
-from follower.serve.launch.environment import PATH
 from follower.serve.launch.protocol import LaunchRequest
-from follower.serve.ports import HOST
 from follower.serve.protocol import ServeRequest
-from follower.serve.triton.layout import SERVER, Layout
+from follower.serve.triton.layout import Layout
+from follower.serve.triton.place import Place, Ports
 
 TRACED_REQUESTS: Final = 100_000
 """Requests that are traced, from the start: the server keeps them in memory until the end, about 1 kB each."""
@@ -21,39 +16,28 @@ _EXIT_TIMEOUT_S: Final = 1  # unloading takes longer, for nothing that is still 
 _SHM_BYTES: Final = 1 << 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ports:
-    """Chosen by us: the server cannot bind port 0."""
-
-    http: int
-    grpc: int
-
-
-def launch_request(request: ServeRequest, layout: Layout, engine: Path, ports: Ports, server_id: str) -> LaunchRequest:
-    """How the launcher is to start the server."""
+def launch_request(request: ServeRequest, layout: Layout, place: Place, ports: Ports, server_id: str) -> LaunchRequest:
+    """How the launcher is to start the server: it reads its repository and the model, and writes its scratch only."""
     return LaunchRequest(
-        argv=_argv(request, layout, engine, ports, server_id),
+        argv=_argv(request, layout, place, ports, server_id),
         cores=request.server_cores,
         threads=request.service.threads,
-        workdir=layout.workdir,
+        workdir=layout.scratch,
         log_path=layout.log,
-        environment={
-            **_preloaded(request, engine),
-            # the back end ignores PYTHONPATH and asks the first interpreter on PATH for its packages
-            "PATH": f"{Path(sys.prefix) / 'bin'}:{PATH}",
-            "LD_LIBRARY_PATH": f"{engine / 'nvidia_pytriton.libs'}:{sysconfig.get_config_var('LIBDIR')}",
-        },
+        environment={**place.environment, **_preloaded(request, place.preload)},
         memory_bytes=request.memory_bytes,
+        image=place.image,
+        reads=(layout.repository, request.model_path.resolve()),
+        labels=request.labels,
     )
 
 
-def _preloaded(request: ServeRequest, engine: Path) -> dict[str, str]:
+def _preloaded(request: ServeRequest, preload: Path | None) -> dict[str, str]:
     """What makes this version's tracing safe, and is of no use without it."""
-    preload = preload_of(engine.name, engine.parent)
     return {"LD_PRELOAD": str(preload)} if preload is not None and request.request_stages else {}
 
 
-def _argv(request: ServeRequest, layout: Layout, engine: Path, ports: Ports, server_id: str) -> Sequence[str]:
+def _argv(request: ServeRequest, layout: Layout, place: Place, ports: Ports, server_id: str) -> Sequence[str]:
     tracing = (
         f"--trace-config=triton,file={layout.trace}",
         "--trace-config=mode=triton",
@@ -62,17 +46,17 @@ def _argv(request: ServeRequest, layout: Layout, engine: Path, ports: Ports, ser
         f"--trace-config=count={TRACED_REQUESTS}",
     )
     return [
-        str(engine / SERVER / "bin" / "tritonserver"),
+        str(place.program),
         f"--id={server_id}",
         f"--model-repository={layout.repository}",
-        f"--backend-directory={layout.backends}",
+        f"--backend-directory={place.backends}",
         f"--backend-config=python,shm-default-byte-size={_SHM_BYTES}",
         f"--backend-config=python,shm-region-prefix-name={layout.shm_prefix}",
         "--model-control-mode=explicit",
         "--disable-auto-complete-config",
-        f"--http-address={HOST}",
+        f"--http-address={place.listen_host}",
         f"--http-port={ports.http}",
-        f"--grpc-address={HOST}",
+        f"--grpc-address={place.listen_host}",
         f"--grpc-port={ports.grpc}",
         "--allow-metrics=false",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",

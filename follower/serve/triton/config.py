@@ -5,9 +5,11 @@ Source: Triton's ``model_config.proto`` and its page "Model Configuration".
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from follower.serve.triton.layout import BackEndName
 from model_repo.onnx_facts import OnnxFacts, TensorFacts
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
@@ -24,7 +26,31 @@ _TYPES: Final[Mapping[str, str]] = {
 _US_PER_MS: Final = 1_000
 
 
-def model_config(name: str, model: Path, facts: OnnxFacts, service: ServiceSpec, *, cores: int) -> str:
+@dataclass(frozen=True, kw_only=True)
+class BackEnd:
+    """Which of Triton's back ends executes the model, and what it is told."""
+
+    name: BackEndName
+    parameters: Mapping[str, str]
+
+
+def python_back_end(model: Path, reports: Path, service: ServiceSpec, *, cores: int) -> BackEnd:
+    """Our model program in the Python back end: it opens ``model``, and reports to files in folder ``reports``."""
+    spin = "1" if _may_spin(service, cores) else "0"
+    parameters = {"model": str(model), "reports": str(reports), "threads": str(service.threads), "spin": spin}
+    return BackEnd(name="python", parameters=parameters)
+
+
+def native_back_end(service: ServiceSpec) -> BackEnd:
+    """ONNX Runtime's own back end. Source: its page's "Model Config Options"; 0 is sequential execution.
+
+    It knows no setting for spinning: its idle threads spin as ONNX Runtime's default has it.
+    """
+    parameters = {"intra_op_thread_count": str(service.threads), "inter_op_thread_count": "1", "execution_mode": "0"}
+    return BackEnd(name="onnxruntime", parameters=parameters)
+
+
+def model_config(name: str, facts: OnnxFacts, service: ServiceSpec, back_end: BackEnd) -> str:
     """The whole file.
 
     Without batching (``max_batch_size: 1``) Triton is told of no batch dimension: a request of any number of samples
@@ -38,19 +64,14 @@ def model_config(name: str, model: Path, facts: OnnxFacts, service: ServiceSpec,
     if batched:
         _require_batch(facts, service.batching.max_batch_size)
     _require_types((*facts.inputs, *facts.outputs))
-    parameters = {
-        "model": str(model),
-        "threads": str(service.threads),
-        "spin": "1" if _may_spin(service, cores) else "0",
-    }
     lines = [
         f"name: {_quoted(name)}",
-        'backend: "python"',
+        f"backend: {_quoted(back_end.name)}",
         f"max_batch_size: {service.batching.max_batch_size if batched else 0}",
         *_tensors("input", facts.inputs, batched=batched),
         *_tensors("output", facts.outputs, batched=batched),
         f"instance_group [ {{ kind: KIND_CPU count: {service.instances} }} ]",
-        *(_parameter(key, value) for key, value in parameters.items()),
+        *(_parameter(key, value) for key, value in back_end.parameters.items()),
     ]
     if batched:
         delay_us = round(service.batching.max_delay_ms * _US_PER_MS)
@@ -95,7 +116,7 @@ def _require_types(tensors: Iterable[TensorFacts]) -> None:
             raise AttemptFailed(
                 Cause.MODEL_LOAD_FAILED,
                 f"{tensor.name!r} is of datatype {tensor.datatype}, which Triton's Python back end cannot take over by"
-                f" DLPack; it can: {', '.join(_TYPES)}",
+                f" DLPack, nor this platform hand to another one; they can: {', '.join(_TYPES)}",
             )
 
 

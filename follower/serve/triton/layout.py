@@ -1,4 +1,4 @@
-"""What lies in the work directory before the server starts: the model repository and the back end's folder."""
+"""What lies in the work directory: the model repository, the back end's folder, and what the server may write."""
 
 import os
 import secrets
@@ -6,9 +6,11 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import psutil
+
+BackEndName = Literal["python", "onnxruntime"]
 
 SHM: Final = Path("/dev/shm")  # noqa: S108 - the Python back end's shared memory is made there
 SHM_PREFIX: Final = "inferbench-triton-"
@@ -16,8 +18,9 @@ SERVER: Final = Path("pytriton", "tritonserver")
 ENGINE_FILE: Final = "engine.json"  # the model program writes it: what really executes
 COUNTER_SUFFIX: Final = ".samples"  # one file for each instance of the model, 8 bytes little-endian
 
-_BACKEND_FILES: Final = ("libtriton_python.so", "triton_python_backend_utils.py")
-_STUB: Final = "triton_python_backend_stub"
+BACKEND_FILES: Final = ("libtriton_python.so", "triton_python_backend_utils.py")
+STUB: Final = "triton_python_backend_stub"
+PYTHON_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 _PROGRAM: Final = Path(__file__).with_name("onnx_model.py")
 
 
@@ -38,8 +41,13 @@ class Layout:
         return self.workdir / "backends"
 
     @property
+    def scratch(self) -> Path:
+        """All that the server and its model may write to."""
+        return self.workdir / "scratch"
+
+    @property
     def trace(self) -> Path:
-        return self.workdir / "trace.json"
+        return self.scratch / "trace.json"
 
     @property
     def log(self) -> Path:
@@ -47,39 +55,49 @@ class Layout:
 
     @property
     def engine(self) -> Path:
-        return self.repository / self.model_name / ENGINE_FILE
+        return self.scratch / ENGINE_FILE
 
 
-def stub_of(engine: Path) -> Path:
-    """The back end's own process for this interpreter's version of Python."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return engine / SERVER / "python_backend_stubs" / version / _STUB
+def stub_of(engine: Path, version: str = PYTHON_VERSION) -> Path:
+    """The back end's own process for a version of Python, this interpreter's unless named."""
+    return engine / SERVER / "python_backend_stubs" / version / STUB
 
 
-def lay_out(layout: Layout, engine: Path, config: str) -> None:
-    """Writes it all; ``engine`` is the folder that Triton is installed in.
+def lay_out(layout: Layout, config: str, back_end: BackEndName, model: Path) -> None:
+    """Writes the model repository, and empties the scratch.
+
+    The Python back end gets the program that runs the model, ONNX Runtime's own back end the model itself, as a link.
+    """
+    for folder in (layout.repository, layout.scratch):
+        shutil.rmtree(folder, ignore_errors=True)
+    layout.scratch.mkdir(parents=True)
+    version = layout.repository / layout.model_name / "1"
+    version.mkdir(parents=True)
+    (version.parent / "config.pbtxt").write_text(config, encoding="utf-8")
+    if back_end == "python":
+        shutil.copyfile(_PROGRAM, version / "model.py")
+    else:
+        (version / "model.onnx").symlink_to(model)
+
+
+def lay_out_back_end(layout: Layout, engine: Path) -> None:
+    """Writes the Python back end's folder; ``engine`` is the one that Triton is installed in.
 
     The back end looks for its process beside its library, and only there, so a folder of our own holds links to the
     library and the process of the right Python.
     """
-    version = layout.repository / layout.model_name / "1"
     backend = layout.backends / "python"
-    for folder in (version, backend):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    (version.parent / "config.pbtxt").write_text(config, encoding="utf-8")
-    shutil.copyfile(_PROGRAM, version / "model.py")
-    for name in _BACKEND_FILES:
+    shutil.rmtree(backend, ignore_errors=True)
+    backend.mkdir(parents=True)
+    for name in BACKEND_FILES:
         (backend / name).symlink_to(engine / SERVER / "backends" / "python" / name)
-    stub = Path(shutil.copyfile(stub_of(engine), backend / _STUB))
+    stub = Path(shutil.copyfile(stub_of(engine), backend / STUB))
     stub.chmod(0o755)
-    for leftover in (layout.trace, layout.engine):
-        leftover.unlink(missing_ok=True)
 
 
 def samples_executed(layout: Layout) -> int:
     """By all instances of the model since they were loaded, as the model program counts them."""
-    files = layout.engine.parent.glob(f"*{COUNTER_SUFFIX}")
+    files = layout.scratch.glob(f"*{COUNTER_SUFFIX}")
     return sum(int.from_bytes(path.read_bytes(), "little") for path in files)
 
 

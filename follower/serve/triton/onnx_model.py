@@ -70,9 +70,10 @@ class TritonPythonModel:
         self._session = onnxruntime.InferenceSession(options["model"], settings, providers=["CPUExecutionProvider"])
         self._inputs = [tensor["name"] for tensor in config["input"]]
         self._outputs = [tensor["name"] for tensor in config["output"]]
-        self._samples = SampleCounter(Path(args["model_repository"], f"{args['model_instance_name']}{COUNTER_SUFFIX}"))
+        reports = Path(options["reports"])
+        self._samples = SampleCounter(reports / f"{args['model_instance_name']}{COUNTER_SUFFIX}")
         told = {"engine": "onnxruntime", "version": onnxruntime.__version__, "providers": self._session.get_providers()}
-        Path(args["model_repository"], ENGINE_FILE).write_text(json.dumps(told), encoding="utf-8")
+        (reports / ENGINE_FILE).write_text(json.dumps(told), encoding="utf-8")
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """One answer for each request of a batch, in order."""

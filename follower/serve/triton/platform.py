@@ -1,19 +1,28 @@
-"""Platform ``triton``: NVIDIA Triton Inference Server, with ONNX Runtime inside its Python back end."""
+"""Platform ``triton``: NVIDIA Triton Inference Server, as a process of this machine or from an image."""
 
 import secrets
 import time
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from follower.engines.folder import engine_dir, installed_version
 from follower.serve.announced import require_announced
-from follower.serve.launchers import find_launcher
-from follower.serve.ports import free_ports
+from follower.serve.containers.engine import connected
+from follower.serve.containers.images import DEFAULT_IMAGES
+from follower.serve.launch.protocol import Launcher
+from follower.serve.launchers import available, find_launcher
 from follower.serve.protocol import ServeRequest
-from follower.serve.triton.command import Ports, launch_request
-from follower.serve.triton.config import model_config
-from follower.serve.triton.layout import Layout, lay_out, new_shm_prefix, remove_stale_shared_memory, stub_of
+from follower.serve.triton.command import launch_request
+from follower.serve.triton.config import BackEnd, model_config, native_back_end, python_back_end
+from follower.serve.triton.layout import (
+    Layout,
+    lay_out,
+    lay_out_back_end,
+    new_shm_prefix,
+    remove_stale_shared_memory,
+    stub_of,
+)
+from follower.serve.triton.place import LOOKED_FOR, Place, in_image, on_this_machine
 from follower.serve.triton.server import Server
 from follower.serve.triton.service import TritonService
 from model_repo.onnx_check import check_onnx
@@ -22,10 +31,14 @@ from shared.jobs.lifecycle import Cause
 from shared.wire.identity import PlatformOffer
 
 ENGINE: Final = "triton"
+VERSION_OF_IMAGE: Final = "container"
+"""In an offer of images only: which version an image holds is known once it runs, and stands in the record."""
 
-_LAUNCH: Final = ("process",)
+_PROCESS: Final = "process"
+_CONTAINER: Final = "docker"
 _PROTOCOL: Final = ("http", "grpc")
 _DEVICE: Final = ("cpu",)
+_ANNOUNCED: Final = {"launch": (_PROCESS, _CONTAINER), "protocol": _PROTOCOL, "device": _DEVICE}
 
 
 class TritonPlatform:
@@ -34,52 +47,68 @@ class TritonPlatform:
     name = "triton"
 
     def offer(self) -> PlatformOffer | None:
-        """None where the engine is not installed, or has no back end for this version of Python."""
-        version = installed_version(ENGINE)
-        if version is None or not stub_of(engine_dir(ENGINE)).exists():
+        """None where the engine is not installed for this version of Python, and no container can be started."""
+        installed = self._installed_version()
+        ways = available((_CONTAINER,) if installed is None else (_PROCESS, _CONTAINER))
+        if not ways:
             return None
-        return PlatformOffer(platform=self.name, version=version, launch=_LAUNCH, protocol=_PROTOCOL, device=_DEVICE)
+        version = installed or VERSION_OF_IMAGE
+        return PlatformOffer(platform=self.name, version=version, launch=ways, protocol=_PROTOCOL, device=_DEVICE)
 
     def start(self, request: ServeRequest) -> TritonService:
         """Starts the server without its model; ``wait_ready`` has it loaded, so that both phases show.
 
         Raises:
-            NotAvailable: the request asks for what ``offer`` does not announce.
+            NotAvailable: the request asks for what ``offer`` does not announce, or its image is none of Triton's.
             AttemptFailed: MODEL_LOAD_FAILED where the file is not ONNX, or cannot be configured as asked.
         """
-        self._check_available(request)
+        require_announced(self.name, request, _ANNOUNCED)
+        launcher = find_launcher(request.service.launch)
+        layout = Layout(workdir=request.workdir.resolve(), model_name=request.model_name, shm_prefix=new_shm_prefix())
+        place = self._place(request, layout, launcher)
         started_ns = time.monotonic_ns()
-        engine = engine_dir(ENGINE)
-        request.workdir.mkdir(parents=True, exist_ok=True)
-        layout = Layout(
-            workdir=request.workdir.resolve(),
-            model_name=request.model_name,
-            shm_prefix=new_shm_prefix(),
-        )
+        layout.workdir.mkdir(parents=True, exist_ok=True)
         remove_stale_shared_memory()
-        lay_out(layout, engine, _config(request))
-        return TritonService(request, layout, partial(_launch, request, layout, engine), started_ns)
+        lay_out(layout, _config(request, layout, place), place.back_end, request.model_path.resolve())
+        if place.image is None:
+            lay_out_back_end(layout, engine_dir(ENGINE))
+        return TritonService(
+            request, layout, place.back_end, partial(_launch, launcher, request, layout, place), started_ns
+        )
 
-    def _check_available(self, request: ServeRequest) -> None:
-        if self.offer() is None:
+    def _installed_version(self) -> str | None:
+        return installed_version(ENGINE) if stub_of(engine_dir(ENGINE)).exists() else None
+
+    def _place(self, request: ServeRequest, layout: Layout, launcher: Launcher) -> Place:
+        """Where the server lies; looked at before the start is timed."""
+        if launcher.name == _CONTAINER:
+            image = request.image or DEFAULT_IMAGES[self.name]
+            launcher.require(image)
+            with connected() as engine:
+                return in_image(image, engine.holds(engine.image(image), LOOKED_FOR, request.labels))
+        if self._installed_version() is None:
             raise NotAvailable(f"Triton is not installed here: inferbench platforms install {ENGINE}")
-        announced = {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE}
-        require_announced(self.name, request, announced)
+        return on_this_machine(layout, engine_dir(ENGINE))
 
 
-def _launch(request: ServeRequest, layout: Layout, engine: Path) -> Server:
-    http, grpc = free_ports(2)
-    ports = Ports(http=http, grpc=grpc)
+def _launch(launcher: Launcher, request: ServeRequest, layout: Layout, place: Place) -> Server:
+    ports = place.ports()
     server_id = f"inferbench-{secrets.token_hex(8)}"
-    wanted = launch_request(request, layout, engine, ports, server_id)
-    return Server(find_launcher(request.service.launch).start(wanted), ports, server_id)
+    return Server(launcher.start(launch_request(request, layout, place, ports, server_id)), ports, server_id)
 
 
-def _config(request: ServeRequest) -> str:
+def _config(request: ServeRequest, layout: Layout, place: Place) -> str:
     model = request.model_path.resolve()
     try:
         with model.open("rb") as file:
             facts = check_onnx(file)
     except InvalidModel as error:
         raise AttemptFailed(Cause.MODEL_LOAD_FAILED, error.detail) from error
-    return model_config(request.model_name, model, facts, request.service, cores=len(request.server_cores))
+    return model_config(request.model_name, facts, request.service, _back_end(request, layout, place))
+
+
+def _back_end(request: ServeRequest, layout: Layout, place: Place) -> BackEnd:
+    if place.back_end == "onnxruntime":
+        return native_back_end(request.service)
+    model = request.model_path.resolve()
+    return python_back_end(model, layout.scratch, request.service, cores=len(request.server_cores))

@@ -1,9 +1,9 @@
-"""One start of the server: its process, its ports and the name that it answers with."""
+"""One start of the server: its process or container, its ports and the name that it answers with."""
 
 from dataclasses import dataclass
 
 from follower.serve.launch.protocol import Launched
-from follower.serve.triton.command import Ports
+from follower.serve.triton.place import Ports
 
 
 @dataclass(frozen=True)

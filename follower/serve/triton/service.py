@@ -18,12 +18,11 @@ from follower.serve.launch.process import kernel_oom_kills
 from follower.serve.launch.protocol import Exit
 from follower.serve.openinference.client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
-from follower.serve.ports import HOST
 from follower.serve.protocol import Endpoint, RequestStages, ServeRequest, ServerStatistics
 from follower.serve.readiness import Progress, Step, not_ready
 from follower.serve.triton.control import TritonControl
 from follower.serve.triton.failures import load_failure
-from follower.serve.triton.layout import Layout, remove_shared_memory, samples_executed
+from follower.serve.triton.layout import BackEndName, Layout, remove_shared_memory, samples_executed
 from follower.serve.triton.ports import taken_address
 from follower.serve.triton.server import Server
 from follower.serve.triton.statistics import statistics_of
@@ -43,9 +42,17 @@ _NS_PER_S: Final = 1_000_000_000
 class TritonService:
     """Implements ``follower.serve.protocol.Service``."""
 
-    def __init__(self, request: ServeRequest, layout: Layout, launch: Callable[[], Server], started_ns: int) -> None:
+    def __init__(
+        self,
+        request: ServeRequest,
+        layout: Layout,
+        back_end: BackEndName,
+        launch: Callable[[], Server],
+        started_ns: int,
+    ) -> None:
         self._request = request
         self._layout = layout
+        self._back_end = back_end
         self._launch = launch
         self._oom_kills_before = kernel_oom_kills()
         self._server = launch()
@@ -64,7 +71,7 @@ class TritonService:
     def _endpoint(self) -> Endpoint:
         is_grpc = self._request.service.protocol == "grpc"
         return Endpoint(
-            host=HOST,
+            host=self._server.launched.address,
             port=self._server.ports.grpc if is_grpc else self._server.ports.http,
             model_name=self._request.model_name,
             dialect="openinference-grpc" if is_grpc else "openinference-http",
@@ -103,17 +110,24 @@ class TritonService:
         except (Unreachable, RefusedByServer) as error:
             self.check()
             raise AttemptFailed(Cause.SERVER_DIED, f"Triton says nothing of itself: {error}") from error
-        engine = json.loads(self._layout.engine.read_text(encoding="utf-8"))
         return {
             "engine": "triton",
             "version": server["version"],
-            "back_end": f"{config['backend']}+{engine['engine']} {engine['version']}",
-            "providers": engine["providers"],
+            **self._executor(config["backend"]),
             "instances": sum(group["count"] for group in config["instance_group"]),
             "max_batch_size": config["max_batch_size"],
             "dynamic_batching": config.get("dynamic_batching"),
             "traces_requests": self._request.request_stages,
+            "counts": "samples" if self._counts_samples else "requests",
+            "launch": dict(self._server.launched.facts()),
         }
+
+    def _executor(self, back_end: str) -> dict[str, Any]:
+        """What executes the model: the model program tells it; of the native back end Triton tells the name only."""
+        if self._back_end != "python":
+            return {"back_end": back_end}
+        told = json.loads(self._layout.engine.read_text(encoding="utf-8"))
+        return {"back_end": f"{back_end}+{told['engine']} {told['version']}", "providers": told["providers"]}
 
     def statistics(self) -> ServerStatistics | None:
         try:
@@ -124,7 +138,8 @@ class TritonService:
         if self._request.service.batching.max_batch_size > 1:
             return counted
         # Triton knows of no batch then, and takes each request for one sample
-        return replace(counted, inferences=samples_executed(self._layout), batches={})
+        inferences = samples_executed(self._layout) if self._counts_samples else counted.inferences
+        return replace(counted, inferences=inferences, batches={})
 
     def request_stages(self) -> RequestStages | None:
         if not self._request.request_stages:
@@ -165,6 +180,7 @@ class TritonService:
             detail = f"port in use: somebody else had {address}, and other ports in {MOST_STARTS - 1} starts before"
             raise AttemptFailed(Cause.SERVER_DIED, detail, log_tail=self._tail())
         self._starts += 1
+        self._server.launched.stop()
         self._layout.log.rename(self._layout.log.with_suffix(f".{self._starts - 1}.log"))
         remove_shared_memory(self._layout)
         self._server = self._launch()
@@ -226,7 +242,14 @@ class TritonService:
 
     @property
     def _control(self) -> TritonControl:
-        return TritonControl(host=HOST, port=self._server.ports.http, model=self._request.model_name)
+        return TritonControl(
+            host=self._server.launched.address, port=self._server.ports.http, model=self._request.model_name
+        )
+
+    @property
+    def _counts_samples(self) -> bool:
+        """The native back end has no program of ours that could, where Triton itself knows of no batch."""
+        return self._back_end == "python" or self._request.service.batching.max_batch_size > 1
 
     def _oom_kills(self) -> int:
         return kernel_oom_kills() - self._oom_kills_before

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from follower.inventory.containers import with_images
+from follower.inventory.containers import lacking_image, with_images
 from follower.serve.containers.images import MODEL_SERVER
 from shared.errors import NotAvailable
 from shared.wire.identity import PlatformOffer
@@ -39,7 +39,22 @@ def test_an_image_that_is_missing_leaves_the_process() -> None:
 
 def test_a_platform_without_any_image_is_no_container() -> None:
     """Nobody knows what to start."""
-    assert with_images([offer("triton", "process", "docker")], {}, lambda _: ()) == (offer("triton", "process"),)
+    assert with_images([offer("tfserving", "process", "docker")], {}, lambda _: ()) == (offer("tfserving", "process"),)
+
+
+def test_a_platform_that_is_only_a_container_is_left_out_without_its_image() -> None:
+    """A follower with a container engine and nothing of TensorFlow Serving has nothing to announce of it."""
+    only = offer("tfserving", "docker")
+    assert with_images([only, BOTH], {}, lambda _: ()) == (BOTH,)
+    assert with_images([only], {"tfserving": "tfs:1"}, lambda _: ["tfs:1"]) == ()
+    assert with_images([only], {"tfserving": "tfs:1"}, lambda _: ()) == (only,)
+
+
+def test_what_is_lacking_is_told_by_platform() -> None:
+    """With the image that is not there, where one is named at all."""
+    offers = [BOTH, offer("tfserving", "docker"), offer("triton", "docker")]
+    found = lacking_image(offers, {"triton": "triton:1"}, lambda _: [MODEL_SERVER])
+    assert found == {"onnxruntime": MODEL_SERVER, "tfserving": None}
 
 
 def test_an_engine_that_stopped_answering_leaves_the_process() -> None:

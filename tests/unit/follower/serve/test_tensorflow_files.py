@@ -86,16 +86,32 @@ def test_the_server_gets_exactly_these_flags_and_files(tmp_path: Path) -> None:
     assert monitoring == 'prometheus_config { enable: true, path: "/monitoring/prometheus/metrics" }\n'
 
 
-def test_without_the_program_nothing_is_offered_or_started(tmp_path: Path) -> None:
+def launchers(monkeypatch: pytest.MonkeyPatch, *there: str) -> None:
+    """A machine on which these can start anything."""
+    found = "follower.serve.tensorflow.platform.available"
+    monkeypatch.setattr(found, lambda names: tuple(name for name in names if name in there))
+
+
+def test_without_the_program_nothing_is_offered_or_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the message names what stands in."""
+    launchers(monkeypatch, "process")
     platform = TfServingPlatform(path=str(tmp_path))
     assert platform.offer() is None
     with pytest.raises(NotAvailable, match="tfs-compat"):
         platform.start(serve_request(tmp_path, tmp_path / "run", SPEC))
 
 
-def test_a_program_that_tells_no_version_is_not_offered(tmp_path: Path) -> None:
+def test_without_the_program_a_container_is_still_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether there is an image is asked elsewhere, where the operator's settings are known."""
+    launchers(monkeypatch, "process", "docker")
+    offer = TfServingPlatform(path=str(tmp_path)).offer()
+    assert offer is not None
+    assert (offer.version, offer.launch, offer.protocol) == ("container", ("docker",), ("http", "grpc"))
+
+
+def test_a_program_that_tells_no_version_is_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is something else of this name, or broken."""
+    launchers(monkeypatch, "process")
     program = tmp_path / "tensorflow_model_server"
     program.write_text(f"#!{sys.executable}\nraise SystemExit(3)\n")
     program.chmod(0o755)

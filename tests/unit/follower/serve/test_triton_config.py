@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from follower.serve.triton.config import model_config
+from follower.serve.triton.config import model_config, native_back_end, python_back_end
 from model_repo.onnx_facts import OnnxFacts, TensorFacts
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
@@ -29,9 +29,16 @@ def facts(*, inputs: tuple[TensorFacts, ...] = (IMAGE,), outputs: tuple[TensorFa
 
 
 def config(given: OnnxFacts | None = None, *, cores: int = 1, **service: object) -> str:
-    """The configuration of a service."""
+    """The configuration of a service in the Python back end."""
     spec = ServiceSpec.model_validate({"platform": "triton", **service})
-    return model_config("tiny", Path("/m/model.onnx"), given or facts(), spec, cores=cores)
+    back_end = python_back_end(Path("/m/model.onnx"), Path("/scratch"), spec, cores=cores)
+    return model_config("tiny", given or facts(), spec, back_end)
+
+
+def native(given: OnnxFacts | None = None, **service: object) -> str:
+    """The same in ONNX Runtime's own back end."""
+    spec = ServiceSpec.model_validate({"platform": "triton", **service})
+    return model_config("tiny", given or facts(), spec, native_back_end(spec))
 
 
 def test_without_batching_the_tensors_are_the_model_s_own() -> None:
@@ -64,6 +71,21 @@ def test_instances_and_threads_are_those_of_the_job() -> None:
     assert "instance_group [ { kind: KIND_CPU count: 3 } ]" in text
     assert 'parameters { key: "threads" value { string_value: "2" } }' in text
     assert 'parameters { key: "model" value { string_value: "/m/model.onnx" } }' in text
+    assert 'parameters { key: "reports" value { string_value: "/scratch" } }' in text
+
+
+def test_the_native_back_end_is_told_in_its_own_words() -> None:
+    """Threads and sequential execution; tensors, instances and batching are Triton's and stand there as ever."""
+    text = native(instances=3, threads=2, batching=BatchingSpec(max_batch_size=8, max_delay_ms=2.5))
+    assert 'backend: "onnxruntime"\n' in text
+    assert 'parameters { key: "intra_op_thread_count" value { string_value: "2" } }' in text
+    assert 'parameters { key: "inter_op_thread_count" value { string_value: "1" } }' in text
+    assert 'parameters { key: "execution_mode" value { string_value: "0" } }' in text
+    assert text.count("parameters {") == 3
+    assert "max_batch_size: 8\n" in text
+    assert 'input [ { name: "image" data_type: TYPE_FP32 dims: [ 3, -1, -1 ] } ]' in text
+    assert "instance_group [ { kind: KIND_CPU count: 3 } ]" in text
+    assert "dynamic_batching { max_queue_delay_microseconds: 2500 }" in text
 
 
 @pytest.mark.parametrize(("cores", "threads", "spin"), [(4, 2, "1"), (2, 2, "0"), (4, 1, "0")])

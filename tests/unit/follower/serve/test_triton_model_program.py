@@ -60,13 +60,14 @@ def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def initialized(program: ModuleType, model: Path, repository: Path, *, inputs: list[str], outputs: list[str]) -> Any:
+def initialized(program: ModuleType, model: Path, reports: Path, *, inputs: list[str], outputs: list[str]) -> Any:
     """A model that is ready to execute."""
     config = {
         "input": [{"name": name} for name in inputs],
         "output": [{"name": name} for name in outputs],
         "parameters": {
             "model": {"string_value": str(model)},
+            "reports": {"string_value": str(reports)},
             "threads": {"string_value": "1"},
             "spin": {"string_value": "0"},
         },
@@ -75,7 +76,7 @@ def initialized(program: ModuleType, model: Path, repository: Path, *, inputs: l
     made.initialize(
         {
             "model_config": json.dumps(config),
-            "model_repository": str(repository),
+            "model_repository": "/read-only",
             "model_instance_name": "tiny_0_0",
         }
     )
@@ -104,12 +105,11 @@ def test_a_request_that_makes_its_batch_fail_is_the_only_one_to_fail(program: Mo
 
 
 def test_it_says_what_executes_and_how_many_samples(program: ModuleType, tmp_path: Path) -> None:
-    """In the files that the follower reads."""
+    """In the files that the follower reads, and nowhere else: the model repository may be read-only."""
     path = served_models.affine(tmp_path / "m.onnx")
-    repository = tmp_path / "repository" / "tiny"
-    repository.mkdir(parents=True)
     made = layout.Layout(workdir=tmp_path, model_name="tiny", shm_prefix="x")
-    model = initialized(program, path, repository, inputs=["x"], outputs=["y", "z"])
+    made.scratch.mkdir()
+    model = initialized(program, path, made.scratch, inputs=["x"], outputs=["y", "z"])
     told = json.loads(made.engine.read_text())
     assert told["engine"] == "onnxruntime"
     assert told["providers"] == ["CPUExecutionProvider"]
