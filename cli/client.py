@@ -204,9 +204,14 @@ class Client:
     def delete_model(self, name: str, version: int) -> None:
         self._transport.send("DELETE", _version_path("models", name, version))
 
-    def create_conversion(self, wish: Mapping[str, Any]) -> ConversionView:
-        """``wish``: the body of the request."""
-        return self._transport.fetch(ConversionView, "POST", f"{API}/conversions", json=dict(wish))
+    def create_conversion(self, wish: Mapping[str, Any], *, idempotency_key: str) -> ConversionView:
+        """``wish``: the body. Sent again if the answer is lost: the key makes that harmless."""
+        headers = {"Idempotency-Key": idempotency_key}
+        return self._patiently(
+            lambda: self._transport.fetch(
+                ConversionView, "POST", f"{API}/conversions", json=dict(wish), headers=headers
+            )
+        )
 
     def conversions(self, *, limit: int) -> list[ConversionView]:
         """Newest first."""

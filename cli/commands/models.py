@@ -169,10 +169,13 @@ def _convert_in_background(
     follow: bool,
     output: Format,
 ) -> None:
+    from uuid import uuid4
+
     from cli.conversions import exit_code_of, follow_conversion, wish_of
 
     with connected(context) as client:
-        view = client.create_conversion(wish_of(name, version, to=to, dataset=dataset, name=new_name))
+        wish = wish_of(name, version, to=to, dataset=dataset, name=new_name)
+        view = client.create_conversion(wish, idempotency_key=uuid4().hex)
         if follow:
             view = follow_conversion(client, view.id, say)
     emit(view, output, lambda: [view.id])

@@ -4,6 +4,7 @@ Nothing of a model is opened here: what can be converted to what is decided by i
 """
 
 import builtins
+import hashlib
 import secrets
 from contextlib import suppress
 from typing import Final
@@ -19,7 +20,7 @@ from model_repo.convert.conversions import find_conversion
 from model_repo.convert.task import default_name
 from model_repo.protocol import ModelStore
 from shared.clock import Clock
-from shared.errors import Conflict, InvalidInput, NotFound
+from shared.errors import Conflict, IdempotencyMismatch, InvalidInput, NotFound
 from shared.jobs import conversion as life
 from shared.jobs import ids
 from shared.jobs.conversion import ConversionState, ConversionStatus, ProducedModel
@@ -44,10 +45,11 @@ class Conversions:
         self._bell = bell
         self._clock = clock
 
-    async def submit(self, new: NewConversion, owner: str) -> ConversionView:
-        """Accept a conversion; it is stored before this returns.
+    async def submit(self, new: NewConversion, owner: str, idempotency_key: str | None = None) -> ConversionView:
+        """Accept a conversion; it is stored before this returns. The same key again gives the same conversion.
 
         Raises:
+            IdempotencyMismatch: the key was used for another wish.
             NotFound: there is no such model.
             Conflict: the version is not ready.
             InvalidInput: a model of this format cannot be converted so.
@@ -55,9 +57,12 @@ class Conversions:
         source = await self._models.pin(new.model.name, new.model.version or "latest")
         to = find_conversion(new.to, parse_card(source.card).format)
         now = self._clock.utc_now()
-        accepted = Conversion(
-            id=ids.new_conversion_id(now, secrets.token_bytes(ids.RANDOM_BYTES)),
+        conversion_id = ids.new_conversion_id(now, secrets.token_bytes(ids.RANDOM_BYTES))
+        wished = Conversion(
+            id=conversion_id,
             owner=owner,
+            idempotency_key=idempotency_key or conversion_id,
+            body_sha256=hashlib.sha256(new.model_dump_json().encode()).hexdigest(),
             source=source,
             to=to,
             dataset=new.dataset,
@@ -65,7 +70,9 @@ class Conversions:
             created_at=now,
             updated_at=now,
         )
-        await self._conversions.add(accepted)
+        accepted = await self._conversions.add(wished)
+        if accepted.body_sha256 != wished.body_sha256:
+            raise IdempotencyMismatch(f"the idempotency key was used for conversion {accepted.id}, which is another")
         self._bell.ring(CONVERTERS)
         log.info("conversion.accepted", conversion=accepted.id, model=source.name, version=source.version, to=to)
         return view_of(accepted)

@@ -323,6 +323,8 @@ class Conversion:
 
     id: str
     owner: str
+    idempotency_key: str
+    body_sha256: str
     source: ModelPin
     to: str
     dataset: str | None

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import DuplicateKeyError
 
 from leader.perfdb.documents import from_us, to_us
 from leader.perfdb.entities import Conversion
@@ -16,7 +17,7 @@ from shared.jobs.conversion import ConversionState, ConversionStatus
 from shared.wire.assignment import ModelPin
 
 _LIVE: Final = tuple(state.value for state in ConversionState if not state.is_terminal)
-_PLAIN: Final = ("owner", "to", "dataset", "name", "moves")
+_PLAIN: Final = ("owner", "idempotency_key", "body_sha256", "to", "dataset", "name", "moves")
 
 
 class MongoConversions:
@@ -25,9 +26,17 @@ class MongoConversions:
     def __init__(self, collection: Documents) -> None:
         self._conversions = collection
 
-    async def add(self, conversion: Conversion) -> None:
+    async def add(self, conversion: Conversion) -> Conversion:
         with driver_errors("storing a conversion"):
-            await self._conversions.insert_one(to_document(conversion))
+            try:
+                await self._conversions.insert_one(to_document(conversion))
+            except DuplicateKeyError:
+                same = {"owner": conversion.owner, "idempotency_key": conversion.idempotency_key}
+                found = await select(self._conversions, same, [("idempotency_key", ASCENDING)], 1)
+                if not found:
+                    raise
+                return from_document(found[0])
+        return conversion
 
     async def get(self, conversion_id: str) -> Conversion:
         with driver_errors("reading a conversion"):

@@ -317,9 +317,11 @@ class TokenStore(Protocol):
 
 
 class ConversionStore(Protocol):
-    """Conversions in the background. ``move`` is the only way to change a status."""
+    """Conversions in the background, unique by (owner, idempotency key). ``move`` alone changes a status."""
 
-    async def add(self, conversion: Conversion) -> None: ...
+    async def add(self, conversion: Conversion) -> Conversion:
+        """Store it and return it, or return the one that already has this owner and idempotency key."""
+        ...
 
     async def get(self, conversion_id: str) -> Conversion:
         """Raises NotFound."""

@@ -82,6 +82,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     MODELS: _VERSIONS,
     DATASETS: _VERSIONS,
     CONVERSIONS: (
+        IndexModel([("owner", _UP), ("idempotency_key", _UP)], name="idempotency", unique=True),
         IndexModel([("seq", _DOWN)], name="newest"),
         IndexModel([("state", _UP), ("seq", _UP)], name="state"),
         IndexModel([("model", _UP), ("version", _UP), ("state", _UP)], name="model"),

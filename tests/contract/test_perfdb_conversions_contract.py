@@ -20,7 +20,8 @@ SOURCE = ModelPin(name="net", version=2, sha256="ab" * 32, size_bytes=10, card={
 def conversion(number: int = 1, **changes: object) -> Conversion:
     """A queued one."""
     made = Conversion(
-        id=f"c-{number:026d}", owner="ann", source=SOURCE, to="int8", dataset=None, name="net-int8",
+        id=f"c-{number:026d}", owner="ann", idempotency_key=f"k-{number}", body_sha256="0" * 64, source=SOURCE,
+        to="int8", dataset=None, name="net-int8",
         created_at=T0, updated_at=T0,
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]  # fields of Conversion
@@ -52,6 +53,15 @@ async def test_what_is_stored_comes_back(db: MongoPerfDB) -> None:
     assert await db.conversions.get(stored.id) == announced
     with pytest.raises(NotFound):
         await db.conversions.get("c-nobody")
+
+
+async def test_one_key_of_an_owner_is_one_conversion(db: MongoPerfDB) -> None:
+    """Whatever else is asked for the second time; another owner's key is another."""
+    first = await db.conversions.add(conversion())
+    assert await db.conversions.add(conversion(2, idempotency_key="k-1", to="fp16")) == first
+    other = conversion(3, idempotency_key="k-1", owner="bob")
+    assert await db.conversions.add(other) == other
+    assert len(await db.conversions.page(None, before=None, limit=9)) == 2
 
 
 async def test_of_several_who_claim_exactly_one_gets_it(db: MongoPerfDB) -> None:

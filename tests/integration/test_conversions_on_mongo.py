@@ -8,7 +8,7 @@ import pytest
 from support.desks import Workplace, stream, workplace
 
 from model_repo.canonical.families import generate
-from shared.errors import Conflict, InvalidInput, NotFound, StaleFence
+from shared.errors import Conflict, IdempotencyMismatch, InvalidInput, NotFound, StaleFence
 from shared.jobs.conversion import NOBODY_YET
 from shared.jobs.spec import FullyConnectedModel
 from shared.wire.conversions import (
@@ -279,6 +279,17 @@ async def test_what_cannot_be_converted_is_refused_when_it_is_asked_for(place: W
     with pytest.raises(NotFound):
         await ask(place, model={"name": "nobody"})
     assert (await place.desk.conversions.list()).items == ()
+
+
+async def test_the_same_wish_under_one_key_is_one_conversion(place: Workplace) -> None:
+    """Another wish under it is a mistake, and is said to be."""
+    await register(place)
+    wish, other = (NewConversion.model_validate({"model": {"name": "net"}, "to": to}) for to in ("int8", "fp16"))
+    first = await place.desk.conversions.submit(wish, "ann", "k")
+    assert await place.desk.conversions.submit(wish, "ann", "k") == first
+    with pytest.raises(IdempotencyMismatch, match=first.id):
+        await place.desk.conversions.submit(other, "ann", "k")
+    assert (await place.desk.conversions.submit(other, "bob", "k")).id != first.id
 
 
 async def test_conversions_are_listed_in_pages_newest_first(place: Workplace) -> None:

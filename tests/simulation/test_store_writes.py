@@ -28,6 +28,8 @@ EXCEPTIONS: Final = {
     "MongoVersions.add_next": "models and datasets are stored before any job can name them",
     "MongoVersions.replace": "as add_next; tests/unit/model_repo and the contract of stores hold their states",
     "MongoLeaders.remove": "a mark that nobody has looked at for long; without it a leader thinks it has company",
+    "MongoConversions.add": "test_conversion_crash_points dies at each call of a conversion's story",
+    "MongoConversions.move": "the same",
     "GridFsBlobs.release": "test_blob_crash_points dies at each of its writes",
     "GridFsBlobs._clear": "the same",
 }

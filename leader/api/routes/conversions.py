@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from leader.api.context import Caller, DeskParts
 from leader.api.guard import GuardedRoute
-from leader.api.parameters import ConversionId, Cursor, Limit
+from leader.api.parameters import ConversionId, Cursor, IdempotencyKey, Limit
 from shared.jobs.conversion import ConversionState
 from shared.wire.conversions import ConversionView, NewConversion
 from shared.wire.views import Page
@@ -13,9 +13,14 @@ router = APIRouter(prefix="/api/v1/conversions", route_class=GuardedRoute, tags=
 
 
 @router.post("", name="createConversion", status_code=202, responses={404: {}, 409: {}})
-async def create_conversion(desk: DeskParts, caller: Caller, response: Response, new: NewConversion) -> ConversionView:
-    """Queue a conversion; a converter carries it out, and the leader never opens the model."""
-    view = await desk.conversions.submit(new, caller.name)
+async def create_conversion(
+    *, desk: DeskParts, caller: Caller, response: Response, new: NewConversion, key: IdempotencyKey = None
+) -> ConversionView:
+    """Queue a conversion; a converter carries it out, and the leader never opens the model.
+
+    The same idempotency key and wish again: the same conversion; the same key with another wish: 409.
+    """
+    view = await desk.conversions.submit(new, caller.name, key)
     response.headers["Location"] = view.links["self"]
     return view
 
