@@ -17,6 +17,7 @@ from follower.serve.platforms import PLATFORMS
 from follower.serve.protocol import Platform, ServeRequest
 from model_repo.canonical.families import generate
 from shared.errors import AttemptFailed
+from shared.jobs.formats import PlatformName
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import FullyConnectedModel, ServiceSpec
 
@@ -54,6 +55,16 @@ def refusal(platform: Platform, model: Path, service: ServiceSpec | None = None)
 
 
 # What really runs
+
+
+@pytest.mark.parametrize(("engine", "platform"), [("openvino", "openvino"), ("torch", "torchscript")])
+def test_an_engine_starts_no_process_of_its_own(engine: str, platform: PlatformName, tmp_path: Path) -> None:
+    """OpenVINO's telemetry did: where no network answered, it ended it after three seconds, and the server with it."""
+    require_engine(engine)
+    make = served_models.affine if engine == "openvino" else torch_models.affine
+    request = serve_request(make(tmp_path / "model"), tmp_path / "run", ServiceSpec(platform=platform))
+    with ready(PLATFORMS[platform], request) as service:
+        assert len(service.pids()) == 1
 
 
 def test_openvino_reports_the_precision_that_explains_its_error(openvino: Platform, tmp_path: Path) -> None:

@@ -123,3 +123,9 @@ def test_without_a_compiler_nothing_is_installed(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"(?s)engine triton needs a C compiler.*No such file"):
         install("triton", tmp_path, run)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_engine_is_pinned_with_a_package_that_calls_its_maker() -> None:
+    """Neither from the server that is measured nor from a conversion."""
+    for pinned in REQUIREMENTS.glob("*.txt"):
+        assert "telemetry" not in pinned.read_text().lower().replace("opentelemetry", ""), pinned.name
