@@ -11,17 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from follower.load.encode import UNNUMBERED, Array, InputTensor, MalformedAnswer, array_from_bytes, tensor_bytes
-from follower.load.protobuf import (
-    LENGTH,
-    VARINT,
-    Value,
-    fields,
-    length_field,
-    length_head,
-    packed_varints,
-    signed,
-    varint,
-)
+from follower.load.protobuf import bytes_of, fields, length_field, length_head, numbers_of, signed, varint
 from follower.serve.openinference.tensors import BYTES, DTYPES
 
 PREFIX_BYTES: Final = 5  # gRPC: a flag (compressed or not) and the message's length
@@ -106,9 +96,9 @@ def decode_infer_message(message: bytes) -> dict[str, Array]:
         raw: list[memoryview] = []
         for number, _, value in fields(memoryview(message)):
             if number == _RESPONSE_OUTPUTS:
-                outputs.append(_read_output(_bytes(value)))
+                outputs.append(_read_output(bytes_of(value)))
             elif number == _RESPONSE_RAW:
-                raw.append(_bytes(value))
+                raw.append(bytes_of(value))
         if raw and len(raw) != len(outputs):
             raise MalformedAnswer(f"{len(outputs)} outputs, but raw contents of {len(raw)}")
         return {output.name: _array(output, raw[position] if raw else None) for position, output in enumerate(outputs)}
@@ -120,13 +110,13 @@ def _read_output(data: memoryview) -> _Output:
     output = _Output()
     for number, kind, value in fields(data):
         if number == _TENSOR_NAME:
-            output.name = str(_bytes(value), "utf-8")
+            output.name = str(bytes_of(value), "utf-8")
         elif number == _TENSOR_DATATYPE:
-            output.datatype = str(_bytes(value), "utf-8")
+            output.datatype = str(bytes_of(value), "utf-8")
         elif number == _TENSOR_SHAPE:
-            output.shape += map(signed, _varints(kind, value))
+            output.shape += map(signed, numbers_of(kind, value))
         elif number == _OUTPUT_CONTENTS:
-            output.contents = _bytes(value)
+            output.contents = bytes_of(value)
     return output
 
 
@@ -144,24 +134,9 @@ def _elements(output: _Output) -> Array:
     values = [(kind, value) for number, kind, value in fields(output.contents or memoryview(b"")) if number == wanted]
     if output.datatype == BYTES:
         strings = np.empty(len(values), dtype=object)
-        strings[:] = [bytes(_bytes(value)) for _, value in values]
+        strings[:] = [bytes(bytes_of(value)) for _, value in values]
         return strings
     if dtype.kind == "f":  # packed or one by one: the same bytes in a row
-        return np.frombuffer(b"".join(_bytes(value) for _, value in values), dtype=dtype)
-    numbers: list[Any] = [number for kind, value in values for number in _varints(kind, value)]
+        return np.frombuffer(b"".join(bytes_of(value) for _, value in values), dtype=dtype)
+    numbers: list[Any] = [number for kind, value in values for number in numbers_of(kind, value)]
     return np.array([signed(number) for number in numbers] if dtype.kind == "i" else numbers, dtype=dtype)
-
-
-def _bytes(value: Value) -> memoryview:
-    if isinstance(value, int):
-        raise MalformedAnswer("a number where bytes are promised")
-    return value
-
-
-def _varints(kind: int, value: Value) -> list[int]:
-    """One number, or packed ones."""
-    if isinstance(value, int):
-        return [value]
-    if kind != LENGTH:
-        raise MalformedAnswer(f"wire type {kind} where {VARINT} or {LENGTH} is promised")
-    return list(packed_varints(value))

@@ -8,8 +8,8 @@ from typing import Final
 
 from follower.load.encode import Array, InputTensor, MalformedAnswer
 from follower.load.infer_message import MAX_MESSAGE_BYTES
-from follower.load.protobuf import fields, length_field, length_head
-from follower.load.tensor_proto import bytes_of, decode_tensor, encode_tensor
+from follower.load.protobuf import bytes_of, fields, length_field, length_head
+from follower.load.tensor_proto import decode_tensor, encode_tensor
 from follower.serve.tensorflow.datatypes import SIGNATURE
 
 _MODEL_SPEC: Final = 1

@@ -83,6 +83,30 @@ def packed_varints(data: memoryview) -> Iterator[int]:
         yield value
 
 
+def bytes_of(value: Value) -> memoryview:
+    """The value of a field of bytes, a string, or a message.
+
+    Raises:
+        WireError: it is a number.
+    """
+    if isinstance(value, int):
+        raise WireError("a number where bytes are promised")
+    return value
+
+
+def numbers_of(kind: int, value: Value) -> list[int]:
+    """One number, or packed ones, unsigned: a repeated field's value of this wire type.
+
+    Raises:
+        WireError: it is neither.
+    """
+    if isinstance(value, int):
+        return [value]
+    if kind != LENGTH:
+        raise WireError(f"wire type {kind} where {VARINT} or {LENGTH} is promised")
+    return list(packed_varints(value))
+
+
 def signed(value: int) -> int:
     """An int32 or int64 from its unsigned 64 bits."""
     return value - _TWO_TO_64 if value >= _TWO_TO_64 >> 1 else value

@@ -12,13 +12,13 @@ import numpy as np
 
 from follower.load.encode import Array, InputTensor, MalformedAnswer, tensor_bytes
 from follower.load.protobuf import (
-    LENGTH,
     VARINT,
     Value,
+    bytes_of,
     fields,
     length_field,
     length_head,
-    packed_varints,
+    numbers_of,
     signed,
     varint,
 )
@@ -128,16 +128,10 @@ def _typed(datatype: str, values: Sequence[tuple[int, Value]]) -> Array:
         return np.frombuffer(b"".join(bytes_of(value) for _, value in values), dtype=dtype)
     numbers: list[int] = []
     for kind, value in values:
-        numbers += [value] if isinstance(value, int) else _packed(kind, value)
+        numbers += numbers_of(kind, value)
     if datatype == "FP16":
         return np.array(numbers, dtype="<u2").view(dtype)
     return np.array([signed(number) for number in numbers] if dtype.kind == "i" else numbers, dtype=dtype)
-
-
-def _packed(kind: int, value: memoryview) -> list[int]:
-    if kind != LENGTH:
-        raise MalformedAnswer(f"wire type {kind} where {VARINT} or {LENGTH} is promised")
-    return list(packed_varints(value))
 
 
 def _filled(elements: Array, count: int) -> Array:
@@ -153,10 +147,3 @@ def _filled(elements: Array, count: int) -> Array:
 
 _MOST_FILLED: Final = 1 << 28
 """A few bytes must not ask for all of the memory."""
-
-
-def bytes_of(value: Value) -> memoryview:
-    """Raises MalformedAnswer for a number."""
-    if isinstance(value, int):
-        raise MalformedAnswer("a number where bytes are promised")
-    return value

@@ -11,9 +11,8 @@ from typing import Final
 
 from follower.load.ask import NoAnswer, ask
 from follower.load.encode import MalformedAnswer
-from follower.load.protobuf import WireError, fields, length_field, signed
+from follower.load.protobuf import WireError, bytes_of, fields, length_field, signed
 from follower.load.protocol import Target
-from follower.load.tensor_proto import bytes_of
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 from follower.serve.tensorflow.datatypes import DATATYPE_OF, SIGNATURE
 
@@ -55,9 +54,9 @@ def read_signature(model_name: str, message: bytes) -> ModelMetadata:
     """A GetModelMetadataResponse; tensors ordered by name, because a map has no order.
 
     Raises:
-        WireError: it is malformed.
+        WireError: it is malformed, or has a field of another kind.
         UnicodeDecodeError: a name is not UTF-8.
-        MalformedAnswer: no such signature, a field of another kind, an unknown datatype, or a tensor of unknown rank.
+        MalformedAnswer: no such signature, an unknown datatype, or a tensor of unknown rank.
     """
     signatures = dict[str, memoryview]()
     for _, packed in (entry for entry in _map(memoryview(message), _METADATA) if entry[0].encode() == _SIGNATURES):

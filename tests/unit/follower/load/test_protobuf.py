@@ -11,9 +11,11 @@ from follower.load.protobuf import (
     LENGTH,
     VARINT,
     WireError,
+    bytes_of,
     fields,
     length_field,
     length_head,
+    numbers_of,
     packed_varints,
     signed,
     varint,
@@ -65,6 +67,21 @@ def test_every_kind_of_field_is_walked_over() -> None:
     data = b"\x08\x96\x01" + b"\x11abcdefgh" + b"\x1a\x02hi" + b"\x25wxyz"
     walked = [(n, kind, v if isinstance(v, int) else bytes(v)) for n, kind, v in fields(memoryview(data))]
     assert walked == [(1, VARINT, 150), (2, FIXED64, b"abcdefgh"), (3, LENGTH, b"hi"), (4, FIXED32, b"wxyz")]
+
+
+def test_a_repeated_number_is_read_alone_or_packed() -> None:
+    """Both are allowed for the same field; anything else is another kind."""
+    assert numbers_of(VARINT, 150) == [150]
+    assert numbers_of(LENGTH, memoryview(b"\x96\x01\x02")) == [150, 2]
+    with pytest.raises(WireError, match="wire type 5"):
+        numbers_of(FIXED32, memoryview(b"wxyz"))
+
+
+def test_a_number_has_no_bytes() -> None:
+    """Whatever a sender's schema says."""
+    assert bytes(bytes_of(memoryview(b"hi"))) == b"hi"
+    with pytest.raises(WireError, match="a number where bytes are promised"):
+        bytes_of(150)
 
 
 @pytest.mark.parametrize("data", [b"\x80", b"\x08", b"\x08" + b"\xff" * 10, b"\x0a\x02x", b"\x0d123", b"\x0b", b"\x0f"])
