@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, TypeVar
 
 import structlog
@@ -27,6 +28,9 @@ LOOK_EVERY_S: Final = 0.2
 """How soon a conversion stands still after an attempt has begun beside it."""
 
 TRY_AGAIN_AFTER_S: Final = 1.0
+
+FOLDER: Final = "conversion-"
+"""How the folders of attempts begin."""
 
 Told = Literal["converted", "refused", "stopped", "broken"]
 ResultT = TypeVar("ResultT")
@@ -50,21 +54,21 @@ class ConversionAttempt:
         order: ConversionOrder,
         client: ConverterClient,
         lease: LeaseKeeper,
-        folder: Path,
+        place: Path,
         *,
         measuring: Callable[[], str | None],
         stopping: threading.Event,
     ) -> None:
-        """``measuring`` says who measures on this machine, if anybody does; ``folder`` is empty, and ours."""
+        """``measuring`` says who measures on this machine, if anybody does; ``place`` is ours to work in."""
         self._order = order
         self._client = client
         self._lease = lease
-        self._folder = folder
+        self._place = place
         self._measuring = measuring
         self._stopping = stopping
 
-    def run(self) -> None:
-        """From the order to its end, which the leader is told unless the lease is lost.
+    def run(self) -> Told | None:
+        """From the order to its end, which the leader is told; None where there was nobody to tell.
 
         To be called from a thread that lives as long as the converter: the kernel ends the child together with it.
         """
@@ -78,6 +82,8 @@ class ConversionAttempt:
             log.warning("conversion-end-not-told", conversion=self._order.id, reason=str(error))
         else:
             log.info("conversion-ended", conversion=self._order.id, outcome=outcome, detail=detail)
+            return outcome
+        return None
 
     def _outcome(self) -> tuple[Told, str]:
         try:
@@ -91,11 +97,15 @@ class ConversionAttempt:
         return "converted", ""
 
     def _convert(self) -> None:
+        with TemporaryDirectory(prefix=FOLDER, dir=self._place, ignore_cleanup_errors=True) as folder:
+            self._convert_in(Path(folder))
+
+    def _convert_in(self, folder: Path) -> None:
         order = self._order
         source = SourceModel(name=order.source.name, version=order.source.version, sha256=order.source.sha256)
-        request = request_in(self._folder, source, order.source.card, to=order.to, dataset=order.dataset)
+        request = request_in(folder, source, order.source.card, to=order.to, dataset=order.dataset)
         self._patiently(lambda: self._fetch(request.source_path))
-        self._deliver(request.target_path, self._card(request))
+        self._deliver(request.target_path, self._card(request, folder))
 
     def _fetch(self, path: Path) -> None:
         digest = hashlib.sha256()
@@ -107,10 +117,10 @@ class ConversionAttempt:
         if digest.hexdigest() != self._order.source.sha256:
             raise Unavailable(f"bytes with digest {digest.hexdigest()} came for {self._order.source.sha256}")
 
-    def _card(self, request: ConversionRequest) -> Mapping[str, Any]:
+    def _card(self, request: ConversionRequest, folder: Path) -> Mapping[str, Any]:
         """Of the new model, once the child has made it. Raises InvalidModel, also where it took too long."""
         preamble = (sys.executable, "-I", "-S", pinned.__file__, str(os.getpid()), "", "0")
-        process = ConvertingProcess(request, self._folder, preamble=preamble)
+        process = ConvertingProcess(request, folder, preamble=preamble)
         try:
             self._await(process)
             return process.card()

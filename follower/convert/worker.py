@@ -13,7 +13,6 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Final
 
 import structlog
@@ -23,7 +22,7 @@ from follower.agent.bell import BellListener
 from follower.agent.boot_clock import now_ns
 from follower.agent.measuring import who_measures
 from follower.agent.reap import reap
-from follower.convert.attempt import ConversionAttempt
+from follower.convert.attempt import FOLDER, ConversionAttempt
 from follower.convert.lease import LeaseKeeper
 from follower.convert.queue_client import ConverterClient
 from follower.settings import FollowerSettings, read_token
@@ -32,8 +31,9 @@ from shared.wire.conversions import ConversionLeaseCall, ConversionOrder, Conver
 
 LOWEST_PRIORITY: Final = 19
 TRY_AGAIN_AFTER_S: Final = 2.0
+BROKEN_REST_S: Final = 30.0
+"""After this machine has failed a conversion: a full disk is seldom empty a second later."""
 _TOLD_CHARS: Final = 1000
-_FOLDER: Final = "conversion-"
 
 log = structlog.get_logger()
 
@@ -41,11 +41,19 @@ log = structlog.get_logger()
 class Converter:
     """Claims, converts, claims again; rests where there is nothing, until the bell or the next poll."""
 
-    def __init__(self, client: ConverterClient, place: Path, measuring: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        client: ConverterClient,
+        place: Path,
+        measuring: Callable[[], str | None],
+        *,
+        broken_rest_s: float = BROKEN_REST_S,
+    ) -> None:
         """``place``: a directory that is ours alone."""
         self._client = client
         self._place = place
         self._measuring = measuring
+        self._broken_rest_s = broken_rest_s
         self._incarnation = uuid.uuid4().hex
         self._stopping = threading.Event()
         self._woken = threading.Event()
@@ -81,7 +89,8 @@ class Converter:
         self._listen(answer)
         if answer.order is None:
             return answer.poll_s
-        self._carry_out(answer.order, answer.lease_s, asked_at_ns)
+        if self._carry_out(answer.order, answer.lease_s, asked_at_ns) == "broken":
+            self._stopping.wait(self._broken_rest_s)  # the bell that rings for it must not wake us
         return 0
 
     def _listen(self, answer: ConverterAnswer) -> None:
@@ -89,23 +98,15 @@ class Converter:
             self._bell = BellListener(answer.broker_url, answer.bell_queue, self._woken.set)
             self._bell.start()
 
-    def _carry_out(self, order: ConversionOrder, lease_s: float, since_ns: int) -> None:
+    def _carry_out(self, order: ConversionOrder, lease_s: float, since_ns: int) -> str | None:
         def renew(waiting: str | None) -> None:
             self._client.renew_conversion(order.id, ConversionLeaseCall(fence=order.fence, waiting=waiting))
 
-        with (
-            TemporaryDirectory(prefix=_FOLDER, dir=self._place) as folder,
-            LeaseKeeper(renew, lease_s, since_ns) as lease,
-        ):
+        with LeaseKeeper(renew, lease_s, since_ns) as lease:
             attempt = ConversionAttempt(
-                order,
-                self._client,
-                lease,
-                Path(folder),
-                measuring=self._measuring,
-                stopping=self._stopping,
+                order, self._client, lease, self._place, measuring=self._measuring, stopping=self._stopping
             )
-            attempt.run()
+            return attempt.run()
 
 
 def take_place(place: Path) -> IO[bytes]:
@@ -124,7 +125,7 @@ def take_place(place: Path) -> IO[bytes]:
         raise Conflict(f"another converter works in {place}; give this one its own work_dir") from error
     if left := reap(place):
         log.warning("leftover-processes-killed", count=left)
-    for folder in place.glob(f"{_FOLDER}*"):
+    for folder in place.glob(f"{FOLDER}*"):
         shutil.rmtree(folder, ignore_errors=True)
     return lock
 

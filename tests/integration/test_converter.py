@@ -17,6 +17,7 @@ from support.converters import (
     wait_for,
     wait_for_state,
 )
+from support.valkey import running_valkey
 
 from follower.agent.lock_file import Holder
 from follower.agent.measuring import marked
@@ -162,3 +163,17 @@ def test_a_second_converter_in_one_folder_is_refused(
         with converter(leader.url, token_file, tmp_path / "w", "w2", slots) as second:
             assert second.wait(timeout=30) == 1
     assert "another converter works in" in (tmp_path / "w" / "converter.log").read_text()
+
+
+def test_the_bell_wakes_a_converter_long_before_its_next_look(mongo_url: str, tmp_path: Path, slots: Path) -> None:
+    """Over Celery and the broker, as for followers."""
+    with (
+        running_valkey() as broker,
+        leader_process(mongo_url, tmp_path, POLL_S="60", BROKER_URL=broker) as leader,
+        leader.client() as client,
+        converter(leader.url, leader.token_dir / f"{Role.FOLLOWER}.token", tmp_path / "w1", "w1", slots) as process,
+    ):
+        import_model(leader, "ppocr-cls")
+        wait_for(lambda: psutil.Process(process.pid).num_threads() > 1)  # its bell's; it has looked once
+        conversion = ask(client, "ppocr-cls", "optimized")
+        assert wait_for_state(client, conversion, "succeeded", "failed", timeout_s=60)["state"] == "succeeded"
