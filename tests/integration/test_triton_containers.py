@@ -13,10 +13,13 @@ from support.assignments import assignment, run_spec
 from support.attempt_process import attempt_process
 from support.container_engine import contained, require_image
 from support.containers import containers_in, made_on
-from support.serving import READY_NS, alive, eventually, ready, serve_request, started
+from support.scripted_agent import wait_until_gone
+from support.serving import alive, eventually, ready, serve_request
 
+from follower.agent.reap import carriers_of
 from follower.collect.cgroup import GroupCollector, server_collector
 from follower.serve.containers.images import DEFAULT_IMAGES
+from follower.serve.containers.leftovers import remove_below
 from follower.serve.triton.place import NATIVE_BACK_END, PRELOAD
 from follower.serve.triton.platform import TritonPlatform
 from shared.errors import AttemptFailed, NotAvailable
@@ -44,10 +47,7 @@ def _image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
 
 def failure_of(tmp_path: Path, model: Path, **more: object) -> AttemptFailed:
     """How a start fails that has begun."""
-    with started(PLATFORM, serve_request(model, tmp_path / "run", SERVICE, **more)) as service:
-        with pytest.raises(AttemptFailed) as caught:
-            service.wait_ready(READY_NS)
-        return caught.value
+    return failed_start(PLATFORM, serve_request(model, tmp_path / "run", SERVICE, **more))
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -104,6 +104,19 @@ def test_a_model_process_that_dies_later_ends_the_service(tmp_path: Path) -> Non
             service.check()
         assert caught.value.cause is Cause.SERVER_DIED
     assert alive(pids) == []
+
+
+def test_a_killed_attempt_leaves_no_process_in_its_container(tmp_path: Path) -> None:
+    """As the agent ends a cancelled one: server and model process are known by their home, the rest is removed."""
+    service = {"platform": "triton", "launch": "docker"}
+    spec = run_spec(service=service, workload={**CLOSED, "duration": "60s"})
+    with attempt_process(tmp_path, assignment(spec=spec)) as attempt:
+        attempt.wait_for("ready")
+        pids = carriers_of(attempt.directory.server)
+        assert len(pids) > 2
+        attempt.process.kill()
+        wait_until_gone(pids)
+        assert remove_below(attempt.directory.root) == 1
 
 
 def test_a_model_that_does_not_fit_into_the_containers_memory_is_reported_as_such(tmp_path: Path) -> None:
