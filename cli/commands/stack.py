@@ -24,7 +24,7 @@ Port = Annotated[
 def up(port: Port = None, data_dir: DataFolder = None) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
-    Leader, follower, database and broker, on loopback only; everything they write lies in the data folder.
+    Leader, follower, converter, database and broker, on loopback only; all that they write lies in the data folder.
     Trained models that installed packages ship are registered, so that the example jobs run as they are.
     """
     from cli.settings import read_settings
