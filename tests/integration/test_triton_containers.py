@@ -14,7 +14,7 @@ from support.attempt_process import attempt_process
 from support.container_engine import contained, require_image
 from support.containers import containers_in, made_on
 from support.scripted_agent import wait_until_gone
-from support.serving import alive, eventually, ready, serve_request
+from support.serving import READY_NS, alive, eventually, ready, serve_request, started
 
 from follower.agent.reap import carriers_of
 from follower.collect.cgroup import GroupCollector, server_collector
@@ -47,7 +47,10 @@ def _image(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
 
 def failure_of(tmp_path: Path, model: Path, **more: object) -> AttemptFailed:
     """How a start fails that has begun."""
-    return failed_start(PLATFORM, serve_request(model, tmp_path / "run", SERVICE, **more))
+    with started(PLATFORM, serve_request(model, tmp_path / "run", SERVICE, **more)) as service:
+        with pytest.raises(AttemptFailed) as caught:
+            service.wait_ready(READY_NS)
+        return caught.value
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
