@@ -20,6 +20,9 @@ DEFAULT_IMAGES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Platform -> image. A platform without a row is served from a container only where the settings name its image."""
 
+VERSION_OF_IMAGE: Final = "container"
+"""In an offer of images only: which version an image holds is known once it runs, and stands in the record."""
+
 
 def image_of(platform: str, chosen: Mapping[str, str]) -> str | None:
     """The operator's choice, else the default; None where there is neither."""

@@ -1,8 +1,7 @@
-"""Platforms ``onnxruntime``, ``openvino``, ``torchscript``: our own server around an engine, as a process."""
+"""Platforms ``onnxruntime``, ``openvino``, ``torchscript``: our own server around an engine."""
 
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 from follower.engines.folder import environment_of, installed_version
 from follower.serve.announced import require_announced
-from follower.serve.containers.images import DEFAULT_IMAGES, image_of
+from follower.serve.containers.images import VERSION_OF_IMAGE, image_of
 from follower.serve.launch.protocol import Launcher, LaunchRequest
 from follower.serve.launchers import available, find_launcher
 from follower.serve.modelserver.pipelined import PIPELINE_FILE, PipelineOrder
@@ -25,8 +24,9 @@ from shared.wire.identity import PlatformOffer
 LOG_FILE: Final = "server.log"
 SERVER_MODULE: Final = "follower.serve.modelserver.server"
 
-_PROCESS: Final = ("process",)
+_PROCESS: Final = "process"
 _CONTAINER: Final = "docker"
+_LAUNCH: Final = (_PROCESS, _CONTAINER)
 _SCRATCH: Final = "scratch"
 _PROTOCOL: Final = ("http",)
 _DEVICE: Final = ("cpu",)
@@ -44,23 +44,19 @@ class ModelServerPlatform:
     engine: str | None = None
 
     def offer(self) -> PlatformOffer | None:
-        """Reads the installed version without importing the engine into the follower."""
+        """Reads the version without importing the engine; None where that is missing, and containers are, too."""
         installed = self._installed_version()
-        if installed is None:
+        ways = available((_CONTAINER,) if installed is None else _LAUNCH)
+        if not ways:
             return None
-        ways = available(self._ways())
         return PlatformOffer(
             platform=self.name,
-            version=installed,
+            version=installed or VERSION_OF_IMAGE,
             launch=ways,
             protocol=_PROTOCOL,
             device=_DEVICE,
             pipeline_sides=_SIDES,
         )
-
-    def _ways(self) -> Sequence[str]:
-        """The launchers that can start it where they are available: there is an image of it, or not."""
-        return (*_PROCESS, _CONTAINER) if self.name in DEFAULT_IMAGES else _PROCESS
 
     def _installed_version(self) -> str | None:
         if self.engine is not None:
@@ -88,11 +84,10 @@ class ModelServerPlatform:
         return ModelServerService(request, launched, status_path, progress)
 
     def _check_available(self, request: ServeRequest) -> None:
-        if self._installed_version() is None:
+        require_announced(self.name, request, {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE})
+        if request.service.launch != _CONTAINER and self._installed_version() is None:
             needs = f"engine {self.engine}; `inferbench platforms install {self.engine}` installs it"
             raise NotAvailable(f"the {self.name} platform needs {needs}")
-        announced = {"launch": self._ways(), "protocol": _PROTOCOL, "device": _DEVICE}
-        require_announced(self.name, request, announced)
 
     def _launch_request(self, request: ServeRequest, launcher: Launcher) -> LaunchRequest:
         workdir, contained = request.workdir.resolve(), launcher.name == _CONTAINER

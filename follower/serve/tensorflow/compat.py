@@ -6,7 +6,7 @@ from typing import Final
 
 from follower.engines.folder import environment_of, installed_version
 from follower.serve.announced import require_announced
-from follower.serve.containers.images import image_of
+from follower.serve.containers.images import VERSION_OF_IMAGE, image_of
 from follower.serve.launch.protocol import LaunchRequest
 from follower.serve.launchers import available, find_launcher
 from follower.serve.protocol import ServeRequest
@@ -23,9 +23,10 @@ ENGINE: Final = "tensorflow"
 LOG_FILE: Final = "server.log"
 QUIET: Final = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
 
+_PROCESS: Final = "process"
 _CONTAINER: Final = "docker"
 _SCRATCH: Final = "scratch"
-_LAUNCH: Final = ("process", _CONTAINER)
+_LAUNCH: Final = (_PROCESS, _CONTAINER)
 _PROTOCOL: Final = ("http", "grpc")
 _DEVICE: Final = ("cpu",)
 _ANNOUNCED: Final = {"launch": _LAUNCH, "protocol": _PROTOCOL, "device": _DEVICE}
@@ -37,23 +38,23 @@ class TfsCompatPlatform:
     name = "tfs-compat"
 
     def offer(self) -> PlatformOffer | None:
-        """Reads the engine's version without importing TensorFlow."""
-        version = installed_version(ENGINE)
-        if version is None:
+        """Reads the version without importing TensorFlow; None where that is missing, and containers are, too."""
+        installed = installed_version(ENGINE)
+        ways = available((_CONTAINER,) if installed is None else _LAUNCH)
+        if not ways:
             return None
-        return PlatformOffer(
-            platform=self.name, version=version, launch=available(_LAUNCH), protocol=_PROTOCOL, device=_DEVICE
-        )
+        version = installed or VERSION_OF_IMAGE
+        return PlatformOffer(platform=self.name, version=version, launch=ways, protocol=_PROTOCOL, device=_DEVICE)
 
     def start(self, request: ServeRequest) -> TensorFlowService:
-        version = installed_version(ENGINE)
+        require_announced(self.name, request, _ANNOUNCED)
+        launcher = find_launcher(request.service.launch)
+        contained = launcher.name == _CONTAINER
+        version = VERSION_OF_IMAGE if contained else installed_version(ENGINE)
         if version is None:
             raise NotAvailable(
                 f"{self.name} needs engine {ENGINE}; `inferbench platforms install {ENGINE}` installs it"
             )
-        require_announced(self.name, request, _ANNOUNCED)
-        launcher = find_launcher(request.service.launch)
-        contained = launcher.name == _CONTAINER
         image = (request.image or image_of(self.name, {})) if contained else None
         launcher.require(image)
         started_ns = time.monotonic_ns()

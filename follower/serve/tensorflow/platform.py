@@ -12,7 +12,7 @@ from typing import Final
 
 from follower.serve.announced import require_announced
 from follower.serve.containers.engine import connected
-from follower.serve.containers.images import image_of
+from follower.serve.containers.images import VERSION_OF_IMAGE, image_of
 from follower.serve.launch.protocol import Launcher, LaunchRequest
 from follower.serve.launchers import available, find_launcher
 from follower.serve.ports import free_ports
@@ -27,8 +27,6 @@ from shared.errors import NotAvailable
 from shared.wire.identity import PlatformOffer
 
 PROGRAM: Final = "tensorflow_model_server"
-VERSION_OF_IMAGE: Final = "container"
-"""In an offer of images only: which version an image holds stands in the record."""
 VERSION_LABEL: Final = "tensorflow_serving_github_branchtag"
 """Source: the Dockerfile in tensorflow_serving/tools/docker of the project's own repository."""
 PORTS_INSIDE: Final = (8500, 8501)

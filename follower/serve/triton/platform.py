@@ -8,7 +8,7 @@ from typing import Final
 from follower.engines.folder import engine_dir, installed_version
 from follower.serve.announced import require_announced
 from follower.serve.containers.engine import connected
-from follower.serve.containers.images import DEFAULT_IMAGES
+from follower.serve.containers.images import DEFAULT_IMAGES, VERSION_OF_IMAGE
 from follower.serve.launch.protocol import Launcher
 from follower.serve.launchers import available, find_launcher
 from follower.serve.protocol import ServeRequest
@@ -31,8 +31,6 @@ from shared.jobs.lifecycle import Cause
 from shared.wire.identity import PlatformOffer
 
 ENGINE: Final = "triton"
-VERSION_OF_IMAGE: Final = "container"
-"""In an offer of images only: which version an image holds is known once it runs, and stands in the record."""
 
 _PROCESS: Final = "process"
 _CONTAINER: Final = "docker"

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from follower.serve.containers.images import VERSION_OF_IMAGE
 from follower.serve.launchers import LAUNCHERS, available, find_launcher
 from follower.serve.modelserver.platform import ModelServerPlatform
 from follower.serve.platforms import ENTRY_POINT_GROUP, PLATFORMS, all_platforms, extended, find_platform, offers
 from follower.serve.protocol import ServeRequest, Service
 from shared.errors import Conflict, NotAvailable
+from shared.jobs.formats import PlatformName
 from shared.jobs.spec import ServiceSpec
 from shared.wire.identity import PlatformOffer
 
@@ -88,18 +90,41 @@ def test_only_installed_platforms_are_announced() -> None:
     assert [offer.platform for offer in offers(table)] == ["onnxruntime"]
 
 
-def test_a_platform_whose_engine_is_missing_offers_nothing_and_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def no_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is installed on this machine."""
+    for module in ("modelserver.platform", "tensorflow.compat"):
+        monkeypatch.setattr(f"follower.serve.{module}.installed_version", lambda _engine: None)
+
+
+@pytest.mark.usefixtures("no_engines")
+@pytest.mark.parametrize(("name", "engine"), [("torchscript", "torch"), ("tfs-compat", "tensorflow")])
+def test_a_platform_whose_engine_is_missing_offers_no_process_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: PlatformName, engine: str
 ) -> None:
-    """It is neither announced nor started."""
-    monkeypatch.setattr("follower.serve.modelserver.platform.installed_version", lambda _engine: None)
-    platform = PLATFORMS["torchscript"]
-    assert platform.offer() is None
+    """Where no container can be started either, nothing."""
+    for module in ("modelserver.platform", "tensorflow.compat"):
+        monkeypatch.setattr(f"follower.serve.{module}.available", lambda ways: [w for w in ways if w == "process"])
+    assert PLATFORMS[name].offer() is None
+    service = ServiceSpec(platform=name)
     request = ServeRequest(
-        model_path=tmp_path / "m", model_name="m", service=ServiceSpec(), server_cores=[], workdir=tmp_path / "run"
+        model_path=tmp_path / "m", model_name="m", service=service, server_cores=[], workdir=tmp_path / "run"
     )
-    with pytest.raises(NotAvailable, match="platforms install torch"):
-        platform.start(request)
+    with pytest.raises(NotAvailable, match=f"platforms install {engine}"):
+        PLATFORMS[name].start(request)
+
+
+@pytest.mark.usefixtures("no_engines")
+@pytest.mark.parametrize("name", ["openvino", "torchscript", "tfs-compat"])
+def test_a_platform_whose_engine_is_missing_may_still_be_a_container(
+    monkeypatch: pytest.MonkeyPatch, name: PlatformName
+) -> None:
+    """Its image holds the engine; of which version is not known before it runs."""
+    for module in ("modelserver.platform", "tensorflow.compat"):
+        monkeypatch.setattr(f"follower.serve.{module}.available", tuple)
+    offer = PLATFORMS[name].offer()
+    assert offer is not None
+    assert (offer.launch, offer.version) == (("docker",), VERSION_OF_IMAGE)
 
 
 def test_the_onnxruntime_platform_announces_the_installed_version() -> None:
