@@ -34,7 +34,7 @@ class ConversionState(StrEnum):
 MOST_LOSSES: Final = 3
 """With so many attempts lost a conversion has failed: it may be what kills its converters."""
 
-NOBODY_YET: Final = "no converter has asked for it yet"
+NOBODY_YET: Final = "no converter has taken it yet"
 
 
 class ConversionLease(BaseModel):

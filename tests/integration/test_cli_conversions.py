@@ -19,7 +19,7 @@ def view(**changes: Any) -> ConversionView:
     """A queued one."""
     fields = {
         "id": ID, "owner": "ann", "model": "net", "version": 2, "to": "int8", "name": "net-int8", "state": "queued",
-        "attempt": 0, "waiting": "no converter has asked for it yet",
+        "attempt": 0, "waiting": "no converter has taken it yet",
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     return ConversionView.model_validate({**fields, **changes})
@@ -81,7 +81,7 @@ def test_each_change_is_told_once() -> None:
     scripted: Any = Leader()
     assert follow_conversion(scripted, ID, lines.append, sleep=lambda _seconds: None) == DONE
     assert lines == [
-        f"{ID}  queued: no converter has asked for it yet",
+        f"{ID}  queued: no converter has taken it yet",
         f"{ID}  running on local, attempt 2",
         f"{ID}  running on local, attempt 2: it stands still",
         f"{ID}  succeeded: version 1 of net-int8 is ready",

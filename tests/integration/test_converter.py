@@ -63,7 +63,7 @@ def test_a_packaged_model_is_converted_in_the_background(
 ) -> None:
     """Queued before there is a converter; the result has its lineage. A wrong wish fails with a cause."""
     good, bad = ask(client, "ppocr-cls", "int8-calibrated"), ask(client, "ppocr-cls", "fp16", dataset="nowhere")
-    assert look(client, good)["waiting"] == "no converter has asked for it yet"
+    assert look(client, good)["waiting"] == "no converter has taken it yet"
     with converter(leader.url, token_file, tmp_path / "w1", "w1", slots) as process:
         assert wait_for(lambda: psutil.Process(process.pid).nice()) == 19
         ended = wait_for_state(client, good, "succeeded", "failed")
