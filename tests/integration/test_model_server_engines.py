@@ -11,12 +11,11 @@ from onnx import helper
 from support import served_models, torch_models
 from support.engines import require_engine
 from support.onnx_models import value
-from support.serving import READY_NS, batching, eventually, infer, ready, serve_request, started
+from support.serving import batching, eventually, failed_start, failure_of, infer, ready, serve_request, started
 
 from follower.serve.platforms import PLATFORMS
-from follower.serve.protocol import Platform, ServeRequest
+from follower.serve.protocol import Platform
 from model_repo.canonical.families import generate
-from shared.errors import AttemptFailed
 from shared.jobs.formats import PlatformName
 from shared.jobs.lifecycle import Cause
 from shared.jobs.spec import FullyConnectedModel, ServiceSpec
@@ -39,16 +38,9 @@ def torchscript() -> Platform:
     return PLATFORMS["torchscript"]
 
 
-def failure_of(platform: Platform, request: ServeRequest) -> AttemptFailed:
-    """How a start failed."""
-    with started(platform, request) as service, pytest.raises(AttemptFailed) as caught:
-        service.wait_ready(READY_NS)
-    return caught.value
-
-
 def refusal(platform: Platform, model: Path, service: ServiceSpec | None = None) -> str:
     """What is said of a model that does not load."""
-    failure = failure_of(platform, serve_request(model, model.parent / "run", service))
+    failure = failed_start(platform, serve_request(model, model.parent / "run", service))
     assert failure.cause is Cause.MODEL_LOAD_FAILED
     assert "\n" not in failure.detail
     return failure.detail
@@ -220,9 +212,8 @@ def test_an_engine_that_dies_while_it_loads_has_died(name: str, tmp_path: Path, 
         status = wanted.workdir / "status.jsonl"
         assert eventually(lambda: status.exists() and "listening" in status.read_text(), 30)
         os.kill(service.pids()[0], signal.SIGKILL)
-        with pytest.raises(AttemptFailed) as caught:
-            service.wait_ready(READY_NS)
-    assert caught.value.cause is Cause.SERVER_DIED
+        failure = failure_of(service)
+    assert failure.cause is Cause.SERVER_DIED
 
 
 TRAP = """
@@ -236,5 +227,5 @@ def test_a_program_that_asks_for_too_much_memory_is_out_of_memory(torchscript: P
     """An allocation that fails is not a failure of the model."""
     text = torch_models.signature([X4], [("y", "FP32", [-1])])
     model = torch_models.script(tmp_path / "m.pt", TRAP, text)
-    failure = failure_of(torchscript, serve_request(model, tmp_path / "run", memory_bytes=16 << 30))
+    failure = failed_start(torchscript, serve_request(model, tmp_path / "run", memory_bytes=16 << 30))
     assert failure.cause is Cause.SERVER_OUT_OF_MEMORY

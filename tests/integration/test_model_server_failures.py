@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from support import served_models
 from support.serving import (
-    READY_NS,
     alive,
     batching,
     eventually,
+    failed_start,
+    failure_of,
     infer,
     infer_json,
     is_open,
@@ -24,25 +25,16 @@ from support.serving import (
 )
 
 from follower.serve.modelserver.platform import ModelServerPlatform
-from follower.serve.protocol import Service
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 
 PLATFORM = ModelServerPlatform("onnxruntime")
 
 
-def failure_of(service: Service, timeout_ns: int = READY_NS) -> AttemptFailed:
-    """How a start failed."""
-    with pytest.raises(AttemptFailed) as caught:
-        service.wait_ready(timeout_ns)
-    return caught.value
-
-
 def test_a_file_that_is_no_model_fails_to_load_with_the_reason(tmp_path: Path) -> None:
     """In one line, with the log's tail, long before the deadline."""
     (tmp_path / "m.onnx").write_bytes(b"garbage")
-    with started(PLATFORM, serve_request(tmp_path / "m.onnx", tmp_path / "run")) as service:
-        failure = failure_of(service)
+    failure = failed_start(PLATFORM, serve_request(tmp_path / "m.onnx", tmp_path / "run"))
     assert failure.cause is Cause.MODEL_LOAD_FAILED
     assert failure.detail.startswith("ONNX Runtime refuses the model")
     assert failure.detail in failure.log_tail
@@ -51,8 +43,7 @@ def test_a_file_that_is_no_model_fails_to_load_with_the_reason(tmp_path: Path) -
 def test_a_model_that_cannot_be_batched_as_asked_fails_to_load(tmp_path: Path) -> None:
     """Rather than be measured without the batching that the job names."""
     model = served_models.identity(tmp_path / "m.onnx", (1, 4))
-    with started(PLATFORM, serve_request(model, tmp_path / "run", batching(8, 2))) as service:
-        failure = failure_of(service)
+    failure = failed_start(PLATFORM, serve_request(model, tmp_path / "run", batching(8, 2)))
     assert failure.cause is Cause.MODEL_LOAD_FAILED
     assert "export it with a free batch dimension" in failure.detail
 
@@ -60,8 +51,7 @@ def test_a_model_that_cannot_be_batched_as_asked_fails_to_load(tmp_path: Path) -
 def test_a_model_that_cannot_execute_zeros_fails_with_its_own_words(tmp_path: Path) -> None:
     """Loaded, but of no use with these shapes."""
     model = served_models.reshaped_to(tmp_path / "m.onnx", 7)
-    with started(PLATFORM, serve_request(model, tmp_path / "run")) as service:
-        failure = failure_of(service)
+    failure = failed_start(PLATFORM, serve_request(model, tmp_path / "run"))
     assert failure.cause is Cause.MODEL_LOAD_FAILED
     assert "first inference" in failure.detail
     assert "Reshape" in failure.detail
@@ -149,8 +139,7 @@ def test_a_request_that_exhausts_memory_ends_the_server_as_out_of_memory(tmp_pat
 def test_a_server_that_does_not_fit_into_its_memory_limit_is_out_of_memory(tmp_path: Path, memory_mib: int) -> None:
     """Wherever in its start the allocation fails."""
     model = served_models.identity(tmp_path / "m.onnx")
-    with started(PLATFORM, serve_request(model, tmp_path / "run", memory_bytes=memory_mib << 20)) as service:
-        failure = failure_of(service)
+    failure = failed_start(PLATFORM, serve_request(model, tmp_path / "run", memory_bytes=memory_mib << 20))
     assert failure.cause is Cause.SERVER_OUT_OF_MEMORY
 
 

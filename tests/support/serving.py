@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import psutil
+import pytest
 
 from follower.serve.protocol import Endpoint, Platform, ServeRequest, Service
+from shared.errors import AttemptFailed
 from shared.jobs.spec import BatchingSpec, ServiceSpec
 
 Array = npt.NDArray[Any]
@@ -50,6 +52,19 @@ def started(platform: Platform, request: ServeRequest) -> Iterator[Service]:
         yield service
     finally:
         service.stop()
+
+
+def failure_of(service: Service, timeout_ns: int = READY_NS) -> AttemptFailed:
+    """How the start of this service fails."""
+    with pytest.raises(AttemptFailed) as caught:
+        service.wait_ready(timeout_ns)
+    return caught.value
+
+
+def failed_start(platform: Platform, request: ServeRequest) -> AttemptFailed:
+    """How a start fails to which nothing else is done."""
+    with started(platform, request) as service:
+        return failure_of(service)
 
 
 @contextmanager
