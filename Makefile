@@ -67,8 +67,8 @@ bench: $(VENV)/.dev ## Print each figure beside its target
 paper: $(VENV)/.engines ## The paper's software and pipeline experiments, and the page that shows them
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.paper
 
-images: $(VENV)/.runtime ## Build the container images of our own services (BASE=debian: without a registry of images)
-	@$(BIN)/python -m images $(BASE)
+images: $(VENV)/.runtime ## Build the container images of services (BASE=debian: without a registry; NAMES: only these)
+	@$(BIN)/python -m images $(BASE) $(NAMES)
 
 chaos-long: $(VENV)/.dev ## Two hundred thousand storms of the queue in virtual time, hours of CPU
 	@PYTHONPATH=tests $(BIN)/python -m simulation --first 5000 --seeds 200000

@@ -8,6 +8,7 @@ from typing import Final
 from benchmarks.canonical_parity import canonical_parity
 from benchmarks.claim_latency import claim_latency
 from benchmarks.closed_loop import closed_loop_300us, closed_loop_grpc, closed_loop_null
+from benchmarks.cold_start import cold_starts
 from benchmarks.comparing import compare_power
 from benchmarks.conformance import conformance
 from benchmarks.container_launch import container_launch
@@ -46,6 +47,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "service": service_throughput,
     "conversion": conversion,
     "container": container_launch,
+    "cold-start": cold_starts,
     "onnxruntime": onnxruntime_latency,
     "triton": triton_latency,
     "triton-batching": triton_batching,

@@ -5,9 +5,10 @@ import math
 import pytest
 from support.records import record
 
+from benchmarks.cold_start import added
 from benchmarks.conformance import counted, ends_of
 from benchmarks.stage_sum import summed
-from shared.measure.record import StageSummary
+from shared.measure.record import ColdStart, StageSummary
 
 SUITE = "tests/contract/test_platform_contract.py"
 OUTPUT = f"""
@@ -66,3 +67,26 @@ def test_a_run_without_latencies_has_no_sum() -> None:
     assert figure.measured is not None
     assert math.isnan(figure.measured)
     assert not figure.is_met
+
+
+def cold(first_inference_ms: float, loaded_ms: float | None = 100) -> ColdStart:
+    """A start whose last phase took so long."""
+    return ColdStart(
+        spawned_ms=1, port_open_ms=10, model_loaded_ms=loaded_ms, ready_ms=200, first_inference_ms=first_inference_ms
+    )
+
+
+def test_what_a_container_adds_is_the_difference_of_medians() -> None:
+    """Of the last phase; all of them are told, one that the platform does not show as nothing."""
+    figure = added("x", [cold(300), cold(9000), cold(250)], [cold(700, None), cold(900, None), cold(800, None)])
+    assert figure.measured == pytest.approx(0.5)
+    assert figure.detail == (
+        "process port open 0.01, model loaded 0.10, ready 0.20, first inference 0.30 s; "
+        "container port open 0.01, model loaded nan, ready 0.20, first inference 0.80 s"
+    )
+
+
+def test_a_platform_that_is_not_here_misses_nothing() -> None:
+    """Why is told."""
+    figure = added("x", [], [], why="its engine is not installed")
+    assert (figure.measured, figure.is_met, figure.detail) == (None, True, "its engine is not installed")
