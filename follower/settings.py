@@ -54,6 +54,12 @@ class FollowerSettings(BaseSettings):
     endpoint_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="What platform endpoint may load: host, host:port or 10.1.0.0/16, with commas; empty: nothing."
     )
+    endpoint_ca_file: Path | None = Field(
+        None, description="Authorities (PEM) that platform endpoint trusts for https beside the system's."
+    )
+    endpoint_secrets: Path | None = Field(
+        None, description="File (TOML, readable by its owner alone) with the secrets that jobs for endpoints may name."
+    )
     max_cache_bytes: int = Field(20 * 1024**3, ge=0, description="Fetched models and datasets kept for the next run.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event logged.")
 
@@ -82,10 +88,10 @@ class FollowerSettings(BaseSettings):
             raise ValueError(f"unknown platform {unknown[0]!r}; there are {', '.join(get_args(PlatformName))}")
         return value
 
-    @field_validator("work_dir", "token_file", "slot_lock_dir")
+    @field_validator("work_dir", "token_file", "slot_lock_dir", "endpoint_ca_file", "endpoint_secrets")
     @classmethod
-    def _is_absolute(cls, value: Path) -> Path:
-        return value.absolute()
+    def _is_absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.absolute()
 
     @model_validator(mode="after")
     def _limits_are_in_order(self) -> Self:

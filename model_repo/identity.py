@@ -10,12 +10,17 @@ def model_digest(spec: RunSpec, stored_sha256: str | None) -> str | None:
     """SHA-256 of a registered model's bytes as pinned, or of a canonical model's spec and generator version.
 
     Of an endpoint's model nothing is known but its name there: records of it compare with that endpoint's alone.
-    With a template it is the template that says what is asked for, so it is part of the name.
+    With a template it is the template that says what is asked for, so it is part of the name; with which secret we may
+    ask is not.
     """
     if spec.service.platform == "endpoint":
         named = [spec.service.url, spec.model.model_dump(mode="json")]
         template = spec.service.endpoint
-        return digest_of([*named, template.model_dump(mode="json")] if isinstance(template, TemplateApi) else named)
+        return digest_of(
+            [*named, template.model_dump(mode="json", exclude={"secret"})]
+            if isinstance(template, TemplateApi)
+            else named
+        )
     if isinstance(spec.model, GeneratedModel):
         return canonical_digest(spec.model.generate)
     return stored_sha256

@@ -223,4 +223,6 @@ class Agent:
             invalid_busy_share=settings.invalid_busy_share,
             images=settings.images,
             endpoint_hosts=settings.endpoint_hosts,
+            endpoint_ca_file=settings.endpoint_ca_file,
+            endpoint_secrets_file=settings.endpoint_secrets,
         )

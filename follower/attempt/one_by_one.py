@@ -13,6 +13,7 @@ from follower.load.codec import Codec, MalformedResponse
 from follower.load.dialects import DIALECTS
 from follower.load.encode import MalformedAnswer
 from follower.load.protocol import LoadRequest, Target
+from follower.load.tls import open_socket
 from follower.load.work import work_of
 from follower.serve.launch.log import tail
 from shared.errors import AttemptFailed
@@ -66,7 +67,8 @@ class Line:
 
     def _connected(self) -> tuple[socket.socket, Codec]:
         codec = DIALECTS[self._target.dialect].codec(self._target, keep_body=self._keep_body)
-        connection = socket.create_connection((self._target.host, self._target.port), timeout=self._timeout_s)
+        target = self._target
+        connection = open_socket(target.host, target.port, target.tls, target.protocol, self._timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(codec.greeting())
         return connection, codec

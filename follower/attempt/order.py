@@ -26,6 +26,8 @@ class AttemptOrder(Wire):
     max_busy_share: float
     invalid_busy_share: float
     endpoint_hosts: tuple[str, ...] = ()  # what platform endpoint may load
+    endpoint_ca_file: Path | None = None  # authorities that it trusts beside the system's
+    endpoint_secrets_file: Path | None = None  # where the operator's secrets are; never what they are
     images: dict[str, str] = Field(default_factory=dict)  # platform -> container image, where the operator chose
 
 

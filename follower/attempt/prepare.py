@@ -73,6 +73,8 @@ class Prepared:
             request_stages=spec.collect.request_stages,
             labels=self._labels(),
             allowed_endpoints=self.order.endpoint_hosts,
+            endpoint_ca_file=self.order.endpoint_ca_file,
+            endpoint_secrets_file=self.order.endpoint_secrets_file,
             image=image_of(spec.service.platform, self.order.images),
         )
 

@@ -70,7 +70,7 @@ class Calibrator:
         )
 
     def _send(self, request: LoadRequest, plan: Plan, server: NullServer) -> LoadOutcome:
-        target = replace(request.target, host=server.host, port=server.port)
+        target = replace(request.target, host=server.host, port=server.port, tls=None, secret=None)
 
         def keep_going() -> None:
             server.check()

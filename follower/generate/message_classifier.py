@@ -1,8 +1,8 @@
 """Teaches the packaged classifiers of messages, and writes them: ``python -m follower.generate.message_classifier``.
 
-``messages-cls`` is multinomial naive Bayes (McCallum and Nigam, "A Comparison of Event Models for Naive Bayes Text Classification",
-AAAI workshop 1998) as a network: an embedding of one number per class, summed over the tokens, and an offset. All there
-is to learn is counts, so the weights are the same on every machine.
+``messages-cls`` is multinomial naive Bayes (McCallum and Nigam, "A Comparison of Event Models for Naive Bayes Text
+Classification", AAAI workshop 1998) as a network: an embedding of one number per class, summed over the tokens, and an
+offset. All there is to learn is counts, so the weights are the same on every machine.
 
 ``messages-masked`` has the same counts and the inputs of BERT-like models: it takes the mean over the tokens that the
 mask leaves, so that padding, which has a row like any other piece, says nothing only where the mask says so.

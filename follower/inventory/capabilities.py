@@ -13,7 +13,10 @@ from shared.workload.arrivals import PATTERNS
 
 
 def read_capabilities(
-    offers: tuple[PlatformOffer, ...], labels: Mapping[str, str], endpoints: tuple[str, ...] = ()
+    offers: tuple[PlatformOffer, ...],
+    labels: Mapping[str, str],
+    endpoints: tuple[str, ...] = (),
+    endpoint_secrets: tuple[str, ...] = (),
 ) -> Capabilities:
     """Everything that can be run here. Without an allow-list there is no platform ``endpoint``."""
     return Capabilities(
@@ -26,4 +29,5 @@ def read_capabilities(
         datasets=(SYNTHETIC, *builtin()),
         labels=dict(labels),
         endpoints=endpoints,
+        endpoint_secrets=endpoint_secrets,
     )

@@ -1,12 +1,12 @@
 """One request over a connection of its own: to see what a service answers, not to put load on it."""
 
-import socket
 import time
 from typing import Final
 
 from follower.load.codec import Codec, MalformedResponse
 from follower.load.dialects import DIALECTS
 from follower.load.protocol import Target
+from follower.load.tls import open_socket
 
 _OK: Final = 200
 _READ_BYTES: Final = 256 * 1024
@@ -29,17 +29,23 @@ def ask(target: Target, request: bytes, timeout_ns: int) -> Codec:
     codec = DIALECTS[target.dialect].codec(target, keep_body=True)
     deadline_ns = time.monotonic_ns() + timeout_ns
     try:
-        with socket.create_connection((target.host, target.port), timeout=timeout_ns / 1e9) as connection:
+        with open_socket(target.host, target.port, target.tls, target.protocol, timeout_ns / 1e9) as connection:
             connection.sendall(codec.greeting())
             connection.sendall(codec.start(request))
             while not _is_whole(codec, connection.recv(_READ_BYTES)):
                 connection.settimeout(_left_s(deadline_ns))
                 connection.sendall(codec.outgoing())
     except (OSError, MalformedResponse) as error:
-        raise NoAnswer(str(error)) from error
+        is_bare = target.secret is None or isinstance(error, OSError)  # what does not quote an answer
+        raise NoAnswer(_without_secret(target, str(error))) from (error if is_bare else None)
     if codec.status != _OK:
-        raise NoAnswer(codec.explanation, codec.status)
+        raise NoAnswer(_without_secret(target, codec.explanation), codec.status)
     return codec
+
+
+def _without_secret(target: Target, said: str) -> str:
+    """What a service says of a failure may repeat what it was sent."""
+    return said if target.secret is None else target.secret.hidden_in(said)
 
 
 def _left_s(deadline_ns: int) -> float:

@@ -38,6 +38,8 @@ class Connection:
         "watched",
     )
 
+    awaits_peer = False  # connecting, and it is the peer's turn to say something
+
     receive: Callable[[memoryview], int]
     _send: Callable[[bytes | bytearray | memoryview], int]
 

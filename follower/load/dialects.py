@@ -61,7 +61,7 @@ class HttpDialect:
 
 
 class GrpcDialect:
-    """Open Inference Protocol v2 as unary gRPC calls over HTTP/2, unencrypted and with prior knowledge."""
+    """Open Inference Protocol v2 as unary gRPC calls over HTTP/2: with prior knowledge, or behind TLS by ALPN."""
 
     def path(self, model_name: str) -> str:  # noqa: ARG002 - the message names the model
         return "/inference.GRPCInferenceService/ModelInfer"
@@ -73,7 +73,14 @@ class GrpcDialect:
         return decode_infer_message(codec.body)
 
     def codec(self, target: Target, *, keep_body: bool) -> Codec:
-        return GrpcCodec(request_block(authority(target).encode(), target.path.encode()), keep_body=keep_body)
+        secret = target.secret
+        block = request_block(
+            authority(target).encode(),
+            target.path.encode(),
+            scheme=b"http" if target.tls is None else b"https",
+            secrets=() if secret is None else [(secret.name.lower().encode(), secret.value.encode())],
+        )
+        return GrpcCodec(block, keep_body=keep_body)
 
 
 class TensorFlowRestDialect(HttpDialect):
@@ -147,4 +154,6 @@ def target_of(endpoint: Endpoint) -> Target:
         numbered=endpoint.numbered,
         authority=endpoint.authority,
         template=template,
+        tls=endpoint.tls,
+        secret=endpoint.secret,
     )

@@ -67,10 +67,16 @@ def _http_head(target: Target, json_bytes: int, body_bytes: int) -> bytes:
     return (
         f"POST {target.path} HTTP/1.1\r\n"
         f"Host: {authority(target)}\r\n"
+        f"{secret_line(target)}"
         f"Content-Type: application/octet-stream\r\n"
         f"Inference-Header-Content-Length: {json_bytes}\r\n"
         f"Content-Length: {body_bytes}\r\n\r\n"
     ).encode("ascii")
+
+
+def secret_line(target: Target) -> str:
+    """The header that carries the target's secret, with its line end; empty where it has none."""
+    return "" if target.secret is None else target.secret.line
 
 
 def authority(target: Target) -> str:

@@ -18,6 +18,7 @@ class Exchange:
         "send_end_ns",
         "send_start_ns",
         "sent_again",
+        "setup_ns",
         "start_ns",
         "wire_ns",
     )
@@ -29,6 +30,7 @@ class Exchange:
         self.start_ns = start_ns
         self.request: bytes | bytearray = b""  # what Codec.start takes
         self.send_start_ns = NOT_AVAILABLE
+        self.setup_ns = NOT_AVAILABLE
         self.sent_again = 0
         self.forget()
 

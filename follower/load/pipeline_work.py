@@ -43,6 +43,9 @@ class PipelineWork:
             raise PipelineFailed(f"payload {payload}: its samples do not make one {wanted} tensor: {error}") from error
 
     def finish(self, payload: int, response: Codec) -> None:
+        secret = self._target.secret
+        if secret is not None and secret.is_in(response.body):
+            raise MalformedAnswer("the answer repeats the secret that it was asked with")
         outputs = self._dialect.decode(response)
         output = outputs.get(self._output_name, outputs.get(UNNAMED))
         if output is None:

@@ -82,7 +82,7 @@ class Pool:
 
     def watch(self, connection: Connection) -> None:
         """Has the waiter tell of what the connection now waits for."""
-        wanted = READ_AND_WRITE if connection.wants_write else READ
+        wanted = READ_AND_WRITE if connection.wants_write and not connection.awaits_peer else READ
         if wanted != connection.watched:
             connection.watched = wanted
             self._waiter.modify(connection.fd, wanted)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from follower.load.encode import Array, InputTensor, MalformedAnswer, authority
+from follower.load.encode import Array, InputTensor, MalformedAnswer, authority, secret_line
 from follower.load.protocol import Target
 from follower.load.tensor_proto import as_bytes
 from follower.serve.openinference.tensors import BYTES, DTYPES
@@ -34,6 +34,7 @@ def encode_predict(target: Target, inputs: Sequence[InputTensor], signature: str
     head = (
         f"POST {target.path} HTTP/1.1\r\n"
         f"Host: {authority(target)}\r\n"
+        f"{secret_line(target)}"
         f"Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )

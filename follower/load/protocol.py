@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from follower.serve.protocol import DialectName
+from follower.serve.secure import SecretHeader, Tls
 from shared.errors import AttemptFailed
 from shared.jobs.endpoint_api import TemplateApi
 from shared.jobs.feeding import Feed
@@ -34,6 +35,8 @@ class Target:
     authority: str = ""  # host and port as requests name them; "": host and port above
     numbered: bool = False  # requests have room for a number; dialects of the Open Inference Protocol only
     template: TemplateApi | None = None  # of dialect template-http
+    tls: Tls | None = None  # None: in the clear
+    secret: SecretHeader | None = None  # to be sent with every request
 
     @property
     def protocol(self) -> Literal["http", "grpc"]:

@@ -58,4 +58,5 @@ class RowWriter:
             NOT_AVAILABLE if batch_size is None else batch_size,
             NOT_AVAILABLE if preprocess_ns is None else preprocess_ns,
             NOT_AVAILABLE if postprocess_ns is None else postprocess_ns,
+            exchange.setup_ns,
         )

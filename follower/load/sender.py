@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from follower.load.connection import Connection
 from follower.load.kernel_stamps import open_stamping
 from follower.load.loop import LoadLoop
 from follower.load.numbering import Numbering
 from follower.load.outcome import SendFailure, WorkerOutcome, leave
 from follower.load.pacing import pacing_of
-from follower.load.pool import Pool
+from follower.load.pool import Connect, Pool
 from follower.load.protocol import LoadRequest
 from follower.load.rows import RowWriter
 from follower.load.samples import SampleTable
 from follower.load.spin import Spin, check_core, decide_spin
+from follower.load.tls_connection import NO_WIRE_LATENCY, TlsConnector, connect_of
 from follower.load.waiter import Waiter
 from follower.load.work import Work, work_of
 from shared.errors import AttemptFailed
@@ -55,6 +55,7 @@ def main(job_path: str) -> None:
     """Runs one job file to its end."""
     path = Path(job_path)
     job: SenderJob = pickle.loads(path.read_bytes())  # noqa: S301 - written by our parent in a 0700 directory
+    path.unlink()  # its requests may carry a secret
     try:
         outcome = send(job)
     except AttemptFailed as error:
@@ -75,10 +76,12 @@ def send(job: SenderJob) -> WorkerOutcome:
     work = work_of(request)
     table = SampleTable(job.table_file, expected_rows(request.plan))
     rows = RowWriter(table, job.worker, server_pipeline=request.server_pipeline)
-    with Waiter() as waiter, open_stamping(wanted=request.kernel_timestamps) as stamping:
+    is_plain = request.target.tls is None
+    with Waiter() as waiter, open_stamping(wanted=request.kernel_timestamps and is_plain) as stamping:
         spin = choose_spin(request, waiter)
         waiter.spin_ns = spin.before_ns
-        pool = Pool(request.target, waiter, keep_body=work.takes_time, connect=stamping.connect or Connection)
+        connect = connect_of(request.target, stamping)
+        pool = Pool(request.target, waiter, keep_body=work.takes_time, connect=connect)
         pool.open_ahead(request.plan.concurrency or min(_OPEN_LOOP_AHEAD, len(request.plan.due_ns)))
         try:
             loop, end_ns = _run(job, work, pool, waiter, rows)
@@ -88,8 +91,15 @@ def send(job: SenderJob) -> WorkerOutcome:
         end_ns=end_ns,
         mean_in_flight=loop.in_flight.mean(),
         answers=work.answers,
-        notes=tuple(note for note in (spin.reason, stamping.note) if note),
+        notes=tuple(note for note in (spin.reason, stamping.note, *_of_tls(connect, request)) if note),
     )
+
+
+def _of_tls(connect: Connect, request: LoadRequest) -> tuple[str, ...]:
+    """What encryption cost, and what it takes away."""
+    if not isinstance(connect, TlsConnector):
+        return ()
+    return (connect.note, *((NO_WIRE_LATENCY,) if request.kernel_timestamps else ()))
 
 
 def _go_first() -> None:

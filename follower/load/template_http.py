@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from follower.load.encode import Array, InputTensor, MalformedAnswer, authority
+from follower.load.encode import Array, InputTensor, MalformedAnswer, authority, secret_line
 from follower.load.protocol import Target
 from follower.load.response import ResponseReader
 from shared.jobs.endpoint_api import PLACEHOLDER, TemplateApi
@@ -46,7 +46,8 @@ def encode_template(target: Target, template: TemplateApi, inputs: Sequence[Inpu
     given = "".join(f"{name}: {value}\r\n" for name, value in template.headers.items())
     typed = "" if "content-type" in map(str.lower, template.headers) else f"Content-Type: {template.content_type}\r\n"
     head = (
-        f"POST {target.path} HTTP/1.1\r\nHost: {authority(target)}\r\n{typed}{given}Content-Length: {len(body)}\r\n\r\n"
+        f"POST {target.path} HTTP/1.1\r\nHost: {authority(target)}\r\n{typed}{given}{secret_line(target)}"
+        f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("ascii") + body
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
+from follower.serve.secure import SecretHeader, Tls
 from shared.jobs.endpoint_api import TemplateApi
 from shared.jobs.pipeline import PipelineSpec
 from shared.jobs.spec import ServiceSpec
@@ -73,6 +74,10 @@ class ServeRequest:
     """Run, attempt and fence: what is started carries them, so that a later agent knows its own leftovers."""
     allowed_endpoints: Sequence[str] = ()
     """Hosts that platform ``endpoint`` may load, as the operator lists them."""
+    endpoint_ca_file: Path | None = None
+    """Authorities that platform ``endpoint`` trusts beside the system's."""
+    endpoint_secrets_file: Path | None = None
+    """Where the operator keeps the secrets that jobs for platform ``endpoint`` may name."""
     image: str | None = None
     """Of what a container is made, where the operator chose; None: the platform's own."""
 
@@ -89,6 +94,8 @@ class Endpoint:
     authority: str = ""  # host and port as requests are to name them; "": those above
     numbered: bool = False  # every request is to carry its number as its id: ``request_stages`` needs it
     template: TemplateApi | None = None  # of dialect template-http
+    tls: Tls | None = None  # None: in the clear
+    secret: SecretHeader | None = None  # to be sent with every request
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-_HTTP_PORT: Final = 80
+_PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?")
 _ENTRY: Final = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:/]+)(:(?P<port>[0-9]{1,5}))?")
 _MOST_PORT: Final = 65_535
@@ -17,28 +17,29 @@ class HostPort(NamedTuple):
 
     host: str
     port: int
+    tls: bool = False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def parse_address(url: str) -> HostPort:
-    """``"http://Triton.lab:8000"`` -> ``("triton.lab", 8000)``.
+    """``"http://Triton.lab:8000"`` -> ``("triton.lab", 8000)``; ``https://`` with ``tls``.
 
     Raises:
-        ValueError: not plain http to a host and a port and nothing else; says what would be right.
+        ValueError: not http or https to a host and a port and nothing else; says what would be right.
     """
     parts = urlsplit(url)
-    if parts.scheme != "http":
-        raise ValueError(f"{parts.scheme}:// is not spoken with endpoints; http://host:port is")
+    if parts.scheme not in _PORTS:
+        raise ValueError(f"{parts.scheme}:// is not spoken with endpoints; http://host:port and https:// are")
     if parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError("an endpoint's address is http://host:port and nothing else; the protocol says the path")
-    host, port = (parts.hostname or "").lower(), _port_of(parts.netloc)
+    host, port = (parts.hostname or "").lower(), _port_of(parts.netloc, _PORTS[parts.scheme])
     if not _is_address(host) and not _HOST.fullmatch(host):
         raise ValueError(f"{host!r} is neither a host name nor an address")
     if _looks_like_an_address(host) and not _is_address(host):
         raise ValueError(f"{host!r} is not an address; write four decimal numbers")
-    return HostPort(host, port)
+    return HostPort(host, port, parts.scheme == "https")
 
 
 def check_entry(entry: str) -> str:
@@ -95,9 +96,9 @@ def _looks_like_an_address(host: str) -> bool:
     return bool(re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)", host.rpartition(".")[2]))
 
 
-def _port_of(netloc: str) -> int:
+def _port_of(netloc: str, usual: int) -> int:
     text = netloc.rpartition("@")[2]
     found = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:([0-9]{1,5}))?", text)
-    if found is None or int(found[3] or _HTTP_PORT) not in range(1, _MOST_PORT + 1):
+    if found is None or int(found[3] or usual) not in range(1, _MOST_PORT + 1):
         raise ValueError(f"{text!r} is not host:port")
-    return int(found[3] or _HTTP_PORT)
+    return int(found[3] or usual)

@@ -18,9 +18,11 @@ HEADER_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 HEADER_VALUE_PATTERN: Final = r"^[!-~]([ -~]{0,998}[!-~])?$"
 POINTER_PATTERN: Final = r"^(/([^~/]|~[01])*)*$"
 
+SECRET_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # noqa: S105 - of a name
+
 _CONTENT_TYPE: Final = "content-type"
 _JSON: Final = "application/json"
-_FRAMING: Final = frozenset(
+NOT_A_JOBS_TO_SET: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer"}
 )
 """Headers that the generator writes itself, or that would change how an exchange is framed."""
@@ -30,19 +32,29 @@ _EXAMPLES: Final[Mapping[str, str]] = MappingProxyType({"base64": "AAAA", "text"
 """What is filled in to see whether a body is JSON: each breaks it where the placeholder's quotes are the wrong ones."""
 
 
-class OpenInferenceApi(Section):
+class _Api(Section):
+    """What all of them may say."""
+
+    secret: Annotated[str, Field(pattern=SECRET_NAME_PATTERN)] | None = Field(
+        None,
+        description="Name of a secret of the follower's operator, sent as a header with every request; the job never"
+        " has its value. With https:// only.",
+    )
+
+
+class OpenInferenceApi(_Api):
     """The Open Inference Protocol v2, over `service.protocol`; the same as no section at all."""
 
     api: Literal["openinference"] = Field(description="Open Inference Protocol v2.")
 
 
-class TensorFlowApi(Section):
+class TensorFlowApi(_Api):
     """TensorFlow Serving's predict call: REST for protocol http, its PredictionService for grpc."""
 
     api: Literal["tensorflow"] = Field(description="TensorFlow Serving; `url` names the port of `service.protocol`.")
 
 
-class TemplateApi(Section):
+class TemplateApi(_Api):
     """One POST of plain HTTP for each sample, with the sample in a body that the job gives."""
 
     api: Literal["template"] = Field(description="Plain HTTP with a body template; protocol http only.")
@@ -108,10 +120,12 @@ class TemplateApi(Section):
             plain = name.lower()
             if plain in seen:
                 yield Contradiction(("headers", name), f"{name} is given twice; case does not count")
-            if plain in _FRAMING:
+            if plain in NOT_A_JOBS_TO_SET:
                 yield Contradiction(("headers", name), f"{name} is not the job's to set; it follows from the request")
             if plain in _SECRET:
-                yield Contradiction(("headers", name), f"{name} would be a secret, and records can be read; drop it")
+                yield Contradiction(
+                    ("headers", name), f"{name} is a secret, and records can be read: name one in secret"
+                )
             seen.add(plain)
 
     def _bad_shape(self) -> Iterator[Contradiction]:

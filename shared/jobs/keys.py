@@ -39,7 +39,7 @@ _NOT_CONFIGURATION: Final = frozenset({"ready_timeout"})
 """A limit on the start that leaves no trace in what is measured."""
 
 _SERVICE_CAME_LATER: Final = frozenset({"endpoint"})
-"""As with the task's sections: left out of keys where it is None."""
+"""As with the task's sections: left out of keys where it is None, and so is a secret within it."""
 
 _WHERE: Final = frozenset({"requires"})
 """Says which followers may take a run; what is known of those is in the key itself."""
@@ -124,6 +124,9 @@ def configuration_key(
 
 
 def _as_it_was(service: Mapping[str, Any]) -> dict[str, Any]:
+    endpoint = service.get("endpoint")
+    if endpoint is not None:
+        service = {**service, "endpoint": {key: value for key, value in endpoint.items() if key != "secret" or value}}
     return {key: value for key, value in service.items() if key not in _SERVICE_CAME_LATER or value is not None}
 
 

@@ -21,7 +21,8 @@ _NAMES: dict[Form, str] = {
     "answer": "the final answer",
 }
 
-InputName = Annotated[str, Field(pattern=r"^[!-~]{1,128}$")]
+INPUT_NAME_PATTERN: Final = r"^[!-~]{1,128}$"
+InputName = Annotated[str, Field(pattern=INPUT_NAME_PATTERN)]
 """Of an input of the model, as its metadata has it."""
 
 SHORT_MESSAGES_SHA256: Final = "533a24ba8265a0cac9b34bb42721341243934829465d2fe70b249beca7ff86e1"

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
-from shared.jobs.endpoint_api import HEADER_NAME_PATTERN, HEADER_VALUE_PATTERN, POINTER_PATTERN, URL_PATH_PATTERN
+from shared.jobs.endpoint_api import (
+    HEADER_NAME_PATTERN,
+    HEADER_VALUE_PATTERN,
+    POINTER_PATTERN,
+    SECRET_NAME_PATTERN,
+    URL_PATH_PATTERN,
+)
+from shared.jobs.pipeline import INPUT_NAME_PATTERN
 from shared.jobs.section import Loc
 from shared.jobs.spec import LABEL_PATTERN, MAX_SEED, NAME_PATTERN, URL_PATTERN, JobSpec, RunSpec
 from shared.jobs.units import DURATION_PATTERN, format_duration
@@ -25,6 +32,8 @@ _PATTERNS: Final = {
     URL_PATH_PATTERN: "a path that begins with /, without spaces and #",
     HEADER_NAME_PATTERN: "a header's name: letters and digits, with _ - between them",
     HEADER_VALUE_PATTERN: "a header's value, in printable ASCII",
+    SECRET_NAME_PATTERN: "a secret's name: lower-case letters and digits, with _ - between them",
+    INPUT_NAME_PATTERN: "a name in printable ASCII, without spaces",
     POINTER_PATTERN: "a JSON pointer such as /scores or /outputs/0; empty for the whole answer",
     DURATION_PATTERN: "a duration with a unit, such as 200ms, 5s or 2m",
 }

@@ -167,6 +167,10 @@ class ServiceSpec(Section):
         if self.platform != "endpoint" and self.endpoint is not None:
             message = f"goes with platform endpoint only; {self.platform} says itself what it speaks"
             yield Contradiction(("endpoint",), message)
+        if self.endpoint is not None and self.endpoint.secret is not None and not (self.url or "").startswith("https:"):
+            yield Contradiction(
+                ("endpoint", "secret"), "a secret is sent over https only; the url has to begin with it"
+            )
         if isinstance(self.endpoint, TemplateApi) and self.protocol != "http":
             yield Contradiction(("protocol",), f"api template is plain HTTP; {self.protocol} has no such requests")
 

@@ -18,6 +18,7 @@ COLUMNS: Final[dict[str, str]] = {
     "due_ns": "int64",  # when the plan wanted it sent (closed loop: when the connection became free)
     "start_ns": "int64",  # when the sender took it up
     "send_start_ns": "int64",  # pre-processed and ready: before the first byte was written, and any connecting for it
+    # (of an encrypted connection, after it: see setup_ns)
     "send_end_ns": "int64",  # after the last byte was written
     "first_byte_ns": "int64",
     "last_byte_ns": "int64",
@@ -35,10 +36,11 @@ COLUMNS: Final[dict[str, str]] = {
     "batch_size": "int32",  # samples executed together with this request, as reported by the server
     "server_preprocess_ns": "int64",  # where the pipeline runs in the server, as reported by it
     "server_postprocess_ns": "int64",
+    "setup_ns": "int64",  # before send_start: how long it waited for an encrypted connection to be set up for it
 }
 
-CAME_LATER: Final[tuple[str, ...]] = ("server_preprocess_ns", "server_postprocess_ns")
-"""Columns that older files lack; what they would hold was not observed."""
+CAME_LATER: Final[tuple[str, ...]] = ("server_preprocess_ns", "server_postprocess_ns", "setup_ns")
+"""Columns that older files lack, from some on; what they would hold was not observed."""
 
 ERROR_KINDS: Final[tuple[str, ...]] = (
     "ok",

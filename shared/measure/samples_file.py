@@ -20,7 +20,9 @@ from shared.measure.columns import CAME_LATER, COLUMNS, NOT_AVAILABLE
 from shared.measure.manifest import Manifest
 
 SCHEMA: Final = pa.schema([pa.field(name, getattr(pa, kind)(), nullable=False) for name, kind in COLUMNS.items()])
-_OLDER_SCHEMA: Final = pa.schema([field for field in SCHEMA if field.name not in CAME_LATER])
+_OLDER_SCHEMAS: Final = tuple(
+    pa.schema([field for field in SCHEMA if field.name not in CAME_LATER[known:]]) for known in range(len(CAME_LATER))
+)
 _MANIFEST: Final = b"inferbench.manifest"
 
 
@@ -58,7 +60,7 @@ def read_samples(source: Path | BinaryIO) -> Samples:
         table = pq.read_table(source)
     except (OSError, pa.ArrowException) as error:
         raise InvalidInput(f"not a samples file: {error}") from error
-    if table.schema.remove_metadata().equals(_OLDER_SCHEMA):
+    if any(table.schema.remove_metadata().equals(older) for older in _OLDER_SCHEMAS):
         table = _completed(table)
     if not table.schema.remove_metadata().equals(SCHEMA):
         raise InvalidInput(f"samples must have the columns {COLUMNS}, found {table.schema.to_string()}")
@@ -72,7 +74,7 @@ def read_samples(source: Path | BinaryIO) -> Samples:
 
 def _completed(older: Any) -> Any:
     """The table with the columns that came later."""
-    for name in CAME_LATER:
+    for name in (name for name in CAME_LATER if name not in older.column_names):
         values = np.full(older.num_rows, NOT_AVAILABLE, COLUMNS[name])
         older = older.append_column(SCHEMA.field(name), pa.array(values))
     return older

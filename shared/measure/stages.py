@@ -32,7 +32,7 @@ def stage_times(columns: Columns) -> StageTimes:
     """Splits successful requests into their stages.
 
     Where the server runs the pipeline, pre- and post-processing are its own; what little the client then does, to read
-    an answer, is unattributed.
+    an answer, is unattributed. So is the wait for an encrypted connection that was set up for the request.
     """
     reported = np.asarray((columns["server_queue_ns"] >= 0) & (columns["server_inference_ns"] >= 0))
     queue = np.where(reported, columns["server_queue_ns"], 0)
@@ -40,9 +40,10 @@ def stage_times(columns: Columns) -> StageTimes:
     in_server = reported & (columns["server_preprocess_ns"] >= 0) & (columns["server_postprocess_ns"] >= 0)
     preprocess = np.where(in_server, columns["server_preprocess_ns"], 0)
     postprocess = np.where(in_server, columns["server_postprocess_ns"], 0)
+    setup = np.maximum(columns["setup_ns"], 0)
     away = service_ns(columns) - queue - inference - preprocess - postprocess
     durations: dict[Stage, Durations] = {
-        "preprocess": np.where(in_server, preprocess, columns["send_start_ns"] - columns["start_ns"]),
+        "preprocess": np.where(in_server, preprocess, columns["send_start_ns"] - columns["start_ns"] - setup),
         "transmission": np.where(reported, away, 0),
         "queue": queue,
         "inference": inference,

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.jobs.endpoint_address import is_allowed, parse_address
 from shared.jobs.spec import RunSpec
-from shared.scheduling.needs import URL_PATH, Need, Needs, needs_of
+from shared.scheduling.needs import SECRET_PATH, URL_PATH, Need, Needs, needs_of
 from shared.wire.identity import Capabilities, PlatformOffer, Slot
 
 _OFFER_FIELDS: Final[Mapping[str, str]] = {
@@ -73,6 +73,7 @@ def _announced(need: Need, have: Capabilities, offer: PlatformOffer | None, slot
     return {
         "model.generate.family": have.model_families,
         "service.platform": tuple(offer.platform for offer in have.platforms),
+        SECRET_PATH: have.endpoint_secrets,
         "requests.dataset": have.datasets,
         "workload.pattern": have.patterns,
         "network": have.networks,

@@ -8,6 +8,7 @@ from shared.jobs.section import path_of
 from shared.jobs.spec import GeneratedModel, RunSpec
 
 URL_PATH: Final = "service.url"
+SECRET_PATH: Final = "service.endpoint.secret"  # noqa: S105 - of a name
 
 
 class Need(NamedTuple):
@@ -32,6 +33,8 @@ def _needs(spec: RunSpec, uploaded_datasets: Collection[str]) -> Iterator[Need]:
         yield Need(f"service.{field}", getattr(spec.service, field))
     if spec.service.url is not None:
         yield Need(URL_PATH, spec.service.url)
+    if spec.service.endpoint is not None and spec.service.endpoint.secret is not None:
+        yield Need(SECRET_PATH, spec.service.endpoint.secret)
     yield from _pipeline_needs(spec)
     if spec.requests.dataset not in uploaded_datasets:
         yield Need("requests.dataset", spec.requests.dataset)

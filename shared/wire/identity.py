@@ -69,6 +69,7 @@ class Capabilities(Wire):
     datasets: tuple[str, ...]  # built-in ones; uploaded ones are fetched from the leader
     labels: dict[str, str] = Field(default_factory=dict)
     endpoints: tuple[str, ...] = ()  # what platform endpoint may load: host, host:port, or a network
+    endpoint_secrets: tuple[str, ...] = ()  # names of secrets that it may send there; their values stay at the follower
 
 
 class Registration(Wire):

@@ -33,6 +33,7 @@ async def api(mongo_url: str, tmp_path: Path) -> AsyncIterator[Api]:
         "platforms": (*usual.capabilities.platforms, ENDPOINT),
         "networks": ("none", "lte", "custom-coarse"),
         "endpoints": ("triton.lab:8000",),
+        "endpoint_secrets": ("lab",),
     }
     registration = usual.model_copy(update={"capabilities": usual.capabilities.model_copy(update=announced)})
     async with running_api(mongo_url, tmp_path) as running:
@@ -92,11 +93,32 @@ async def test_an_endpoint_that_no_operator_allows_is_said_at_submit(api: Api) -
     assert "triton.lab:8000" in str(problem)
 
 
-async def test_an_address_that_is_not_plain_http_is_a_fault_of_the_job(api: Api) -> None:
+async def test_an_address_that_is_no_address_is_a_fault_of_the_job(api: Api) -> None:
     """Said by the job file's own check."""
-    answer = await api.submit(endpoint("https://triton.lab:8000"))
+    answer = await api.submit(endpoint("https://triton.lab:8000/v2"))
     assert answer.status_code == 422
-    assert "https:// is not spoken" in answer.text
+    assert "and nothing else" in answer.text
+
+
+async def test_an_encrypted_endpoint_is_accepted_as_the_list_names_it(api: Api) -> None:
+    """The list says hosts and ports, whatever is spoken there."""
+    assert (await api.submit(endpoint("https://triton.lab:8000"))).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("secret", "url", "said"), [("lab", "https", 201), ("other", "https", 422), ("lab", "http", 422)]
+)
+async def test_a_secret_that_no_follower_has_is_said_at_submit(api: Api, secret: str, url: str, said: int) -> None:
+    """By its name, with those that there are; and one that would go out in the clear is a fault of the job."""
+    service = (
+        f"{{platform: endpoint, url: '{url}://triton.lab:8000', endpoint: {{api: openinference, secret: {secret}}}}}"
+    )
+    answer = await api.submit(JOB.format(model="{name: resnet50}", more=f"service: {service}"))
+    assert answer.status_code == said, answer.text
+    if said != 201:
+        (problem,) = answer.json()["problems"]
+        assert problem["path"] == "service.endpoint.secret"
+        assert ("lab" if secret == "other" else "over https only") in str(problem)
 
 
 async def test_a_body_template_is_kept_as_it_was_given(api: Api) -> None:

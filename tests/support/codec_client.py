@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from follower.load.codec import Codec
 from follower.load.dialects import DIALECTS
 from follower.load.protocol import Target
+from follower.load.tls import open_socket
 
 RECEIVE_BYTES = 64 * 1024
 
@@ -49,5 +50,5 @@ class CodecClient:
 def codec_client(target: Target, *, receive_bytes: int = RECEIVE_BYTES) -> Iterator[CodecClient]:
     """Connected until the context is left."""
     codec = DIALECTS[target.dialect].codec(target, keep_body=True)
-    with socket.create_connection((target.host, target.port), timeout=30) as connection:
+    with open_socket(target.host, target.port, target.tls, target.protocol, 30) as connection:
         yield CodecClient(connection, codec, receive_bytes)

@@ -26,13 +26,18 @@ class _Generic(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 
 @contextmanager
-def grpc_server(handler: Handler, options: Mapping[str, int] | None = None) -> Iterator[Target]:
-    """Serves until the context is left; without ``options`` there is no limit to a message's size."""
+def grpc_server(
+    handler: Handler, options: Mapping[str, int] | None = None, *, credentials: Any = None
+) -> Iterator[Target]:
+    """Serves until the context is left, over TLS with ``credentials``; without ``options`` messages have no limit."""
     limits = {"grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1}
     server = grpc.server(
         ThreadPoolExecutor(4), handlers=[_Generic(handler)], options=list({**limits, **(options or {})}.items())
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
     try:
         yield Target(host="127.0.0.1", port=port, path=PATH, dialect="openinference-grpc", model_name="m")

@@ -53,6 +53,7 @@ def columns_of(*requests: Sent) -> Columns:
         moments |= {"last_byte_ns": sent.last, "done_ns": sent.done}
         for name, moment in moments.items():
             columns[name][row] = NOT_AVAILABLE if moment is None else ORIGIN_NS + round(moment * MS)
+        columns["setup_ns"][row] = NOT_AVAILABLE
         columns["wire_ns"][row] = NOT_AVAILABLE if sent.wire is None else round(sent.wire * MS)
         durations = {"server_queue_ns": sent.queue, "server_inference_ns": sent.inference}
         durations |= {"server_preprocess_ns": sent.server_pre, "server_postprocess_ns": sent.server_post}

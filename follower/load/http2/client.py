@@ -4,7 +4,7 @@ Sources: RFC 9113 (HTTP/2), RFC 7541 (HPACK), the gRPC project's "gRPC over HTTP
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from follower.load.codec import MalformedResponse, ResponseReset
@@ -24,17 +24,20 @@ _GREETING: Final = b"".join(
 _BEFORE_A_CALL: Final = GrpcResponse(keep_message=False)
 
 
-def request_block(authority: bytes, path: bytes) -> bytes:
-    """The header block of every request of a connection."""
+def request_block(
+    authority: bytes, path: bytes, *, scheme: bytes = b"http", secrets: Sequence[tuple[bytes, bytes]] = ()
+) -> bytes:
+    """The header block of every request of a connection; names of ``secrets`` are in lower case."""
     return constant_block(
         [
             (b":method", b"POST"),
-            (b":scheme", b"http"),
+            (b":scheme", scheme),
             (b":path", path),
             (b":authority", authority),
             (b"content-type", b"application/grpc"),
             (b"te", b"trailers"),
-        ]
+        ],
+        secrets,
     )
 
 

@@ -12,19 +12,24 @@ MAX_BLOCK_BYTES: Final = 64 * 1024
 Fields = Mapping[bytes, bytes]
 """Header fields by name; the values of a repeated name are joined by commas (RFC 9110, section 5.3)."""
 
-_STATIC_FIELDS: Final = {(b":method", b"POST"): 3, (b":scheme", b"http"): 6}
+_STATIC_FIELDS: Final = {(b":method", b"POST"): 3, (b":scheme", b"http"): 6, (b":scheme", b"https"): 7}
 _STATIC_NAMES: Final = {b":authority": 1, b":path": 4, b"content-type": 31, b"user-agent": 58}
 """What a gRPC request needs of the static table, RFC 7541, appendix A."""
 
 _INDEXED: Final = 0x80
 _NEW_NAMES: Final = {0x00, 0x10}  # literals that are not indexed, with a name of their own (sections 6.2.2, 6.2.3)
+_NEVER_INDEXED: Final = b"\x10"
 _SHORT: Final = 0x7F  # a string's first byte below this is its length, and the string is not Huffman-coded
 _MOST_KNOWN: Final = 64  # blocks kept; those whose values never repeat would otherwise fill the memory
 
 
-def constant_block(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A block that means the same in every state of the dynamic table, and leaves it as it is."""
-    return b"".join(_field(name, value) for name, value in fields)
+def constant_block(fields: Iterable[tuple[bytes, bytes]], secrets: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+    """A block that means the same in every state of the dynamic table, and leaves it as it is.
+
+    ``secrets`` are marked as never to be indexed, by nobody on the way either (RFC 7541, section 7.1.3).
+    """
+    plain = [_field(name, value) for name, value in fields]
+    return b"".join([*plain, *(_NEVER_INDEXED + _string(name) + _string(value) for name, value in secrets)])
 
 
 def _field(name: bytes, value: bytes) -> bytes:

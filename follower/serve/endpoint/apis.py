@@ -72,7 +72,12 @@ class _OpenInference:
         if self.dialect == "openinference-grpc":
             return grpc_metadata(target_of(endpoint), round(timeout_s * _NS_PER_S))
         client = OpenInferenceClient(
-            host=endpoint.host, port=endpoint.port, model=endpoint.model_name, authority=endpoint.authority
+            host=endpoint.host,
+            port=endpoint.port,
+            model=endpoint.model_name,
+            authority=endpoint.authority,
+            tls=endpoint.tls,
+            secret=endpoint.secret,
         )
         return client.metadata(timeout_s)
 
@@ -90,7 +95,12 @@ class _TensorFlow:
         if self.dialect == "tensorflow-grpc":
             return grpc_signature(target_of(endpoint), round(timeout_s * _NS_PER_S))
         client = RestClient(
-            host=endpoint.host, port=endpoint.port, model=endpoint.model_name, authority=endpoint.authority
+            host=endpoint.host,
+            port=endpoint.port,
+            model=endpoint.model_name,
+            authority=endpoint.authority,
+            tls=endpoint.tls,
+            secret=endpoint.secret,
         )
         return client.metadata(timeout_s)
 

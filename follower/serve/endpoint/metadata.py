@@ -1,6 +1,7 @@
 """What a model takes and gives, asked for over gRPC. Source: KServe's ``grpc_predict_v2.proto``, ModelMetadata."""
 
 import struct
+from dataclasses import replace
 from typing import Final
 
 from follower.load.ask import NoAnswer, ask
@@ -31,15 +32,7 @@ def grpc_metadata(target: Target, timeout_ns: int) -> ModelMetadata:
         NoAnswer: none, or none that can be read.
     """
     message = length_field(_NAME, target.model_name.encode())
-    asked = Target(
-        host=target.host,
-        port=target.port,
-        path=METADATA_PATH,
-        dialect=target.dialect,
-        model_name=target.model_name,
-        authority=target.authority,
-    )
-    body = ask(asked, struct.pack(">BI", 0, len(message)) + message, timeout_ns).body
+    body = ask(replace(target, path=METADATA_PATH), struct.pack(">BI", 0, len(message)) + message, timeout_ns).body
     try:
         return read_metadata(body)
     except (WireError, UnicodeDecodeError, TypeError) as error:

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from follower.load.ask import NoAnswer
 from follower.load.encode import MalformedAnswer
+from follower.load.tls import is_untrusted
 from follower.serve.endpoint.apis import api_of
 from follower.serve.endpoint.resolve import Resolved
 from follower.serve.openinference.client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
 from follower.serve.protocol import Endpoint, ServeRequest
+from follower.serve.secure import SecretHeader, Tls
 from shared.errors import AttemptFailed
 from shared.jobs.lifecycle import Cause
 from shared.measure.record import ColdStart
@@ -22,14 +24,19 @@ _ASK_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 _REFUSED_FOR_GOOD: Final = range(300, 500)
 _REDIRECTS: Final = range(300, 400)
+_ASKS_WHO_WE_ARE: Final = frozenset({401, 403})
 
 
 class EndpointService:
     """Implements ``follower.serve.protocol.Service``."""
 
-    def __init__(self, request: ServeRequest, resolved: Resolved) -> None:
+    def __init__(
+        self, request: ServeRequest, resolved: Resolved, tls: Tls | None = None, secret: SecretHeader | None = None
+    ) -> None:
         self._request = request
         self._resolved = resolved
+        self._tls = tls
+        self._secret = secret
         self._api = api_of(request)
         self._metadata: ModelMetadata | None = None
         self._log = request.workdir / LOG_FILE
@@ -45,6 +52,8 @@ class EndpointService:
             dialect=self._api.dialect,
             authority=str(self._resolved.named),
             template=self._api.template,
+            tls=self._tls,
+            secret=self._secret,
         )
 
     @property
@@ -63,7 +72,7 @@ class EndpointService:
             except (NoAnswer, Unreachable, MalformedAnswer) as error:
                 if left_s <= _POLL_S:
                     detail = f"endpoint {self._resolved.named} gave no usable answer within {timeout_ns / 1e9:g} s"
-                    raise AttemptFailed(Cause.SERVER_NOT_READY, f"{detail}; the last: {error}") from error
+                    raise AttemptFailed(Cause.SERVER_NOT_READY, f"{detail}; the last: {self._told(error)}") from None
                 time.sleep(_POLL_S)
             else:
                 took_ms = (time.monotonic_ns() - began_ns) / 1e6
@@ -76,7 +85,7 @@ class EndpointService:
 
     def facts(self) -> Mapping[str, Any]:
         named = self._resolved.named
-        spoken = {"dialect": self._api.dialect}
+        spoken = {"dialect": self._api.dialect, "tls": self._tls is not None}
         return {"engine": "endpoint", "endpoint": str(named), "address": self._resolved.address, **spoken}
 
     def statistics(self) -> None:
@@ -113,9 +122,17 @@ class EndpointService:
         """Raises AttemptFailed for a refusal that stays, NoAnswer for any other; the rest passes through."""
         try:
             yield
-        except (NoAnswer, RefusedByServer) as error:
-            self._give_up_on(error.status, str(error))
-            raise NoAnswer(str(error), error.status) from error
+        except (NoAnswer, RefusedByServer, Unreachable) as error:
+            if is_untrusted(error.__cause__):
+                detail = f"endpoint {self._resolved.named} is not trusted: {self._told(error)}"
+                raise AttemptFailed(Cause.SERVER_NOT_READY, detail) from None
+            status = 0 if isinstance(error, Unreachable) else error.status
+            self._give_up_on(status, self._told(error))
+            raise NoAnswer(self._told(error), status) from None
+
+    def _told(self, error: Exception) -> str:
+        """What went wrong, without what nobody may read; nor is the error itself passed on."""
+        return str(error) if self._secret is None else self._secret.hidden_in(str(error))
 
     def _give_up_on(self, status: int, said: str) -> None:
         """Raises AttemptFailed where the answer is one that stays."""
@@ -123,8 +140,13 @@ class EndpointService:
             return
         redirects = "; it redirects, and redirects are not followed: name the address itself"
         hint = redirects if status in _REDIRECTS else ""
+        if status in _ASKS_WHO_WE_ARE:
+            named = self._secret is not None
+            hint = (
+                f"; it {'does not take that secret' if named else 'asks for one: name it in service.endpoint.secret'}"
+            )
         raise AttemptFailed(
             Cause.MODEL_LOAD_FAILED,
             f"endpoint {self._resolved.named} does not serve model {self._request.model_name}"
             f" over {self.endpoint.dialect}: {said}{hint}",
-        )
+        ) from None

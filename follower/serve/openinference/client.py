@@ -2,15 +2,18 @@
 
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
+from follower.load.tls import open_socket
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
+from follower.serve.secure import SecretHeader, Tls
 
 METADATA_TIMEOUT_S: Final = 10.0
 
@@ -35,6 +38,8 @@ class OpenInferenceClient:
     port: int
     model: str
     authority: str = ""  # host and port as requests name them; "": host and port above
+    tls: Tls | None = None  # None: in the clear
+    secret: SecretHeader | None = None  # to be sent with every request
 
     def is_ready(self, timeout_s: float) -> None:
         """Asks whether the server is ready.
@@ -73,19 +78,56 @@ class OpenInferenceClient:
         *,
         body: bytes | None = None,
     ) -> bytes:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
-            with cut_off_after(timeout_s, connection):
-                connection.request(method, path, body=body, headers={"Host": self.authority} if self.authority else {})
+            with opened(self, timeout_s) as connection:
+                connection.request(method, path, body=body, headers=headers_of(self))
                 response = connection.getresponse()
                 content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(f"{method} {path}: {error or type(error).__name__}") from error
-        finally:
-            connection.close()
         if response.status != HTTPStatus.OK:
             raise RefusedByServer(response.status, _message(content))
         return content
+
+
+class Asked(Protocol):
+    """Where a client of this kind asks, and how."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def authority(self) -> str: ...
+
+    @property
+    def tls(self) -> Tls | None: ...
+
+    @property
+    def secret(self) -> SecretHeader | None: ...
+
+
+@contextmanager
+def opened(asked: Asked, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
+    """A connection of its own for one call, encrypted where it has to be, which ends in time.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    connection = http.client.HTTPConnection(asked.host, asked.port, timeout=timeout_s)
+    with closing(connection):
+        if asked.tls is not None:
+            connection.sock = open_socket(asked.host, asked.port, asked.tls, "http", timeout_s)
+        with cut_off_after(timeout_s, connection):
+            yield connection
+
+
+def headers_of(asked: Asked) -> dict[str, str]:
+    """What every request carries beside what HTTP itself needs."""
+    named = {"Host": asked.authority} if asked.authority else {}
+    return named if asked.secret is None else {**named, asked.secret.name: asked.secret.value}
 
 
 @contextmanager
@@ -104,7 +146,7 @@ def _cut(connection: http.client.HTTPConnection) -> None:
     sock = connection.sock
     if sock is not None:
         with suppress(OSError):
-            sock.shutdown(2)
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which would wait for its reader
 
 
 def _message(content: bytes) -> str:

@@ -11,8 +11,15 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from follower.serve.openinference.client import METADATA_TIMEOUT_S, RefusedByServer, Unreachable, cut_off_after
+from follower.serve.openinference.client import (
+    METADATA_TIMEOUT_S,
+    RefusedByServer,
+    Unreachable,
+    headers_of,
+    opened,
+)
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
+from follower.serve.secure import SecretHeader, Tls
 from follower.serve.tensorflow.command_line import MONITORING_PATH
 from follower.serve.tensorflow.datatypes import DATATYPE_NAMED, SIGNATURE
 
@@ -27,6 +34,8 @@ class RestClient:
     port: int
     model: str
     authority: str = ""  # host and port as requests name them; "": host and port above
+    tls: Tls | None = None  # None: in the clear
+    secret: SecretHeader | None = None  # to be sent with every request
 
     def is_available(self, timeout_s: float) -> None:
         """Asks whether a version of the model takes requests.
@@ -74,16 +83,13 @@ class RestClient:
         return document
 
     def _get(self, path: str, timeout_s: float) -> bytes:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
-            with cut_off_after(timeout_s, connection):
-                connection.request("GET", path, headers={"Host": self.authority} if self.authority else {})
+            with opened(self, timeout_s) as connection:
+                connection.request("GET", path, headers=headers_of(self))
                 response = connection.getresponse()
                 content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(f"GET {path}: {error or type(error).__name__}") from error
-        finally:
-            connection.close()
         if response.status != HTTPStatus.OK:
             raise RefusedByServer(response.status, content[:_SHOWN_BYTES].decode(errors="replace"))
         return content

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from follower.inventory.registration import read_registration
 from follower.settings import ATTEMPT_MARK, FollowerSettings, child_environment, read_token
 from shared.errors import InvalidInput
 
@@ -105,3 +106,24 @@ def test_no_endpoint_may_be_loaded_unless_the_operator_names_it(monkeypatch: pyt
     monkeypatch.setenv("INFERBENCH_ENDPOINT_HOSTS", "*")
     with pytest.raises(InvalidInput, match="INFERBENCH_ENDPOINT_HOSTS"):
         FollowerSettings.from_environment()
+
+
+def test_secrets_for_endpoints_are_a_file_of_which_only_names_are_announced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And a file that cannot be used is said before the agent registers."""
+    assert read_registration(FollowerSettings.from_environment()).capabilities.endpoint_secrets == ()
+    file = tmp_path / "secrets.toml"
+    file.write_text('[lab]\nvalue = "Bearer s3cr3t"\nhosts = ["triton.lab"]\n')
+    file.chmod(0o600)
+    monkeypatch.setenv("INFERBENCH_ENDPOINT_SECRETS", str(file))
+    monkeypatch.setenv("INFERBENCH_ENDPOINT_CA_FILE", "authorities.pem")
+    settings = FollowerSettings.from_environment()
+    assert settings.endpoint_ca_file is not None
+    assert settings.endpoint_ca_file.is_absolute()
+    registration = read_registration(settings)
+    assert registration.capabilities.endpoint_secrets == ("lab",)
+    assert "s3cr3t" not in registration.model_dump_json() + repr(settings)
+    file.chmod(0o644)
+    with pytest.raises(InvalidInput, match="can be read by others"):
+        read_registration(settings)

@@ -88,10 +88,10 @@ def test_a_reader_sees_the_table_grow(file: int) -> None:
 
 WRITE_AND_HANG = """
 import sys, time
-from follower.load.samples import SampleTable
+from follower.load.samples import COLUMNS, SampleTable
 table = SampleTable(int(sys.argv[1]), 10)
 for row in range(10):
-    table.write(row, *[row] * 20)
+    table.write(row, *[row] * len(COLUMNS))
 print("written", flush=True)
 time.sleep(60)
 """

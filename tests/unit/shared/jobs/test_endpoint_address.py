@@ -19,10 +19,19 @@ def test_an_address_is_a_host_and_a_port(url: str, host: str, port: int) -> None
     assert parse_address(url) == HostPort(host, port)
 
 
+@pytest.mark.parametrize(("url", "port"), [("https://Triton.Lab:8443", 8443), ("https://triton.lab", 443)])
+def test_an_encrypted_address_is_one_too(url: str, port: int) -> None:
+    """443 where no port is named; the list of what may be loaded does not tell the two apart."""
+    assert parse_address(url) == HostPort("triton.lab", port, tls=True)
+    assert str(parse_address(url)) == f"triton.lab:{port}"
+    assert is_allowed(parse_address(url), [f"triton.lab:{port}"])
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("https://triton.lab:8000", "https:// is not spoken"),
+        ("ftp://triton.lab:8000", "ftp:// is not spoken"),
+        ("https://triton.lab:8000/v2", "http://host:port and nothing else"),
         ("http://triton.lab:8000/v2", "http://host:port and nothing else"),
         ("http://me:secret@triton.lab:8000", "http://host:port and nothing else"),
         ("http://triton.lab:8000?x=1", "http://host:port and nothing else"),

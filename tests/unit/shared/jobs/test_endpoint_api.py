@@ -9,7 +9,7 @@ from shared.errors import InvalidJobFile
 from shared.jobs.document import read_job
 from shared.jobs.endpoint_api import TemplateApi
 from shared.jobs.schema import value_paths
-from shared.jobs.spec import RunSpec
+from shared.jobs.spec import RunSpec, ServiceSpec
 
 BASE64: dict[str, Any] = {"api": "template", "path": "/p", "body": '{"a":"{{sample}}"}', "sample": "base64"}
 NUMBERS: dict[str, Any] = {"api": "template", "path": "/p", "body": '{"a":{{sample}}}', "sample": "json"}
@@ -53,7 +53,7 @@ def test_what_can_be_spoken_is_accepted(endpoint: dict[str, Any], dataset: str) 
         ({"body": "{{sample}}", "headers": {"Content-Type": "application/x+json"}}, "is not JSON once"),
         ({"headers": {"X-A": "1", "x-a": "2"}}, "given twice"),
         ({"headers": {"content-LENGTH": "1"}}, "not the job's to set"),
-        ({"headers": {"Authorization": "Bearer x"}}, "would be a secret"),
+        ({"headers": {"Authorization": "Bearer x"}}, "is a secret, and records can be read"),
         ({"headers": {"X-A": "1\r\nX-B: 2"}}, "headers"),
         ({"headers": {"X A": "1"}}, "headers"),
         ({"headers": {"X.A": "1"}}, "headers"),
@@ -118,6 +118,17 @@ def test_a_body_is_json_unless_its_type_says_otherwise() -> None:
     for content_type, is_json in types.items():
         headers = {"content-Type": content_type} if content_type else {}
         assert TemplateApi.model_validate({**BASE64, "headers": headers}).is_json is is_json
+
+
+@pytest.mark.parametrize("endpoint", [{"api": "openinference"}, {"api": "tensorflow"}, BASE64])
+def test_a_secret_is_named_in_every_api_and_goes_out_over_https_only(endpoint: dict[str, Any]) -> None:
+    """A name, and no value: that is the operator's."""
+    service = {"platform": "endpoint", "url": "https://a.lab", "endpoint": {**endpoint, "secret": "lab-1"}}
+    assert ServiceSpec.model_validate(service).endpoint.secret == "lab-1"  # type: ignore[union-attr]
+    with pytest.raises(ValidationError, match="a secret is sent over https only"):
+        ServiceSpec.model_validate({**service, "url": "http://a.lab"})
+    with pytest.raises(ValidationError, match="secret"):
+        ServiceSpec.model_validate({**service, "endpoint": {**endpoint, "secret": "Bearer x"}})
 
 
 def test_a_sweep_may_vary_what_is_sent() -> None:

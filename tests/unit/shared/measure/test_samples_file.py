@@ -101,7 +101,7 @@ def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
 def test_a_file_from_before_the_servers_pipeline_is_read(tmp_path: Path) -> None:
     """What its columns would hold was not observed; the rest, the manifest too, is as it was."""
     manifest = pq.read_schema(_written(tmp_path / "now.parquet")).metadata
-    older = pa.schema([field for field in SCHEMA if not field.name.startswith(("server_pre", "server_post"))])
+    older = pa.schema([field for field in SCHEMA if not field.name.startswith(("server_p", "setup"))])
     rows = {name: SAMPLES.columns[name] for name in older.names}
     pq.write_table(pa.table(rows, schema=older.with_metadata(manifest)), tmp_path / "older.parquet")
     found = read_samples(tmp_path / "older.parquet")
@@ -109,6 +109,16 @@ def test_a_file_from_before_the_servers_pipeline_is_read(tmp_path: Path) -> None
     assert set(found.columns["server_postprocess_ns"].tolist()) == {-1}
     assert found.manifest == SAMPLES.manifest
     assert all((found.columns[name] == column).all() for name, column in rows.items())
+
+
+def test_a_file_from_before_set_ups_were_told_apart_is_read(tmp_path: Path) -> None:
+    """It has the columns of the server's pipeline already, and keeps what they hold."""
+    older = pa.schema([field for field in SCHEMA if field.name != "setup_ns"])
+    columns = {**SAMPLES.columns, "server_preprocess_ns": np.full_like(SAMPLES.columns["due_ns"], 7)}
+    pq.write_table(pa.table({name: columns[name] for name in older.names}, schema=older), tmp_path / "older.parquet")
+    found = read_samples(tmp_path / "older.parquet")
+    assert set(found.columns["setup_ns"].tolist()) == {-1}
+    assert set(found.columns["server_preprocess_ns"].tolist()) == {7}
 
 
 def _written(path: Path) -> Path:
