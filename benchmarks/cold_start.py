@@ -68,9 +68,11 @@ def _figure(platform: PlatformName, folder: Path) -> Figure:
 
 def _start(platform: PlatformName, launch: str, model: Path) -> ColdStart:
     spec = ServiceSpec.model_validate({"platform": platform, "launch": launch})
-    with tempfile.TemporaryDirectory(dir=model.parent) as workdir:
-        with started(PLATFORMS[platform], serve_request(model, Path(workdir) / "run", spec)) as service:
-            return service.wait_ready(READY_NS)
+    with (
+        tempfile.TemporaryDirectory(dir=model.parent) as workdir,
+        started(PLATFORMS[platform], serve_request(model, Path(workdir) / "run", spec)) as service,
+    ):
+        return service.wait_ready(READY_NS)
 
 
 def added(platform: str, process: Sequence[ColdStart], container: Sequence[ColdStart], why: str = "") -> Figure:
