@@ -46,6 +46,22 @@ def _text_line(width: int) -> tuple[PreprocessOp, ...]:
     )
 
 
+def _message_classifier(*, file: str, sha256: str, description: str) -> PackagedModel:
+    """One that was taught with generated messages, whatever inputs it has."""
+    return PackagedModel(
+        distribution=None,
+        file=file,
+        sha256=sha256,
+        task="text-classification",
+        description=description,
+        source="follower.generate.message_classifier, taught with generated messages",
+        license="as InferBench",
+        labels=("billing", "delivery", "fault", "praise"),
+        preprocess=(Tokenize(op="tokenize", max_length=48),),
+        postprocess=(Softmax(op="softmax"), TopK(op="top_k", k=1)),
+    )
+
+
 PACKAGED: Final[Mapping[str, PackagedModel]] = {
     "ppocr-rec": PackagedModel(
         distribution="rapidocr-onnxruntime",
@@ -71,28 +87,14 @@ PACKAGED: Final[Mapping[str, PackagedModel]] = {
         preprocess=_text_line(192),
         postprocess=(TopK(op="top_k", k=1),),
     ),
-    "messages-cls": PackagedModel(
-        distribution=None,
+    "messages-cls": _message_classifier(
         file="messages-cls.onnx",
         sha256="b162f4fd8d831e5d4a68cbeb10226006e56cb77f281547f8306dace554d89b0b",
-        task="text-classification",
         description="naive Bayes as a sum of embeddings; a short message to a shop -> what it is about",
-        source="follower.generate.message_classifier, taught with generated messages",
-        license="as InferBench",
-        labels=("billing", "delivery", "fault", "praise"),
-        preprocess=(Tokenize(op="tokenize", max_length=48),),
-        postprocess=(Softmax(op="softmax"), TopK(op="top_k", k=1)),
     ),
-    "messages-masked": PackagedModel(
-        distribution=None,
+    "messages-masked": _message_classifier(
         file="messages-masked.onnx",
         sha256="a9971f85212149068f293b919ccddcc445b425e70c2810f8ed0e27c39c1219c3",
-        task="text-classification",
         description="messages-cls with the inputs of BERT-like models: a mean over the tokens that the mask leaves",
-        source="follower.generate.message_classifier, taught with generated messages",
-        license="as InferBench",
-        labels=("billing", "delivery", "fault", "praise"),
-        preprocess=(Tokenize(op="tokenize", max_length=48),),
-        postprocess=(Softmax(op="softmax"), TopK(op="top_k", k=1)),
     ),
 }
