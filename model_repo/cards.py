@@ -29,6 +29,16 @@ class TensorCard(BaseModel):
     shape: tuple[Annotated[int, Field(ge=-1)], ...] = Field(description="-1 is free; the first axis is the batch.")
 
 
+class Training(BaseModel):
+    """How a canonical model was trained. Losses: cross-entropy in nats, of samples that it was not trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(ge=1)
+    loss_before: float = Field(ge=0, allow_inf_nan=False)
+    loss_after: float = Field(ge=0, allow_inf_nan=False)
+
+
 class ModelCard(BaseModel):
     """What is known of a model. ``None`` means "not known", never zero.
 
@@ -53,6 +63,7 @@ class ModelCard(BaseModel):
     preprocess: tuple[PreprocessOp, ...] = Field((), description="Hint: what a job's pipeline should do before it.")
     postprocess: tuple[PostprocessOp, ...] = Field((), description="Hint: what a job's pipeline should do after it.")
     lineage: Lineage | None = Field(None, description="What it was converted from, and how well.")
+    training: Training | None = Field(None, description="How a canonical model was trained before it was written.")
 
 
 def complete_card(sent: Mapping[str, Any], found: Mapping[str, Any]) -> ModelCard:

@@ -60,7 +60,7 @@ def _checked_root(entries: Sequence[zipfile.ZipInfo], *, size_bytes: int) -> str
     for name in names:
         if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
             raise _refused(f"entry {name[:100]!r} points out of the archive", "names below one folder")
-    roots = {PurePosixPath(name).parts[0] for name in names}
+    roots = {(*PurePosixPath(name).parts, "")[0] for name in names}  # a name may be empty
     root = roots.pop() if len(roots) == 1 else ""
     if not root or f"{root}/constants.pkl" not in names or not any(each.startswith(f"{root}/code/") for each in names):
         raise _refused(

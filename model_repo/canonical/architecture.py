@@ -7,6 +7,9 @@ from shared.jobs.spec import AttentionModel, CanonicalSpec, FullyConnectedModel,
 GENERATOR_VERSION: Final = 1
 """Grows whenever a spec would give other bytes than before; part of every digest."""
 
+TRAINER_VERSION: Final = 1
+"""Grows whenever training would give other weights than before; part of the digest of every trained model."""
+
 OPSET: Final = 17  # the first with LayerNormalization
 IR_VERSION: Final = 8  # the one that belongs to it
 INPUT: Final = "input"

@@ -10,17 +10,24 @@ from model_repo.canonical.architecture import (
     MAX_WEIGHT_BYTES,
     OPSET,
     OUTPUT,
+    TRAINER_VERSION,
     input_shape,
 )
 from model_repo.canonical.cost import cost_of
 from model_repo.cards import ModelCard, TensorCard
 from shared.errors import InvalidModel, Problem
+from shared.jobs.keys import canonical_identity
 from shared.jobs.spec import CanonicalSpec
 
 
 def canonical_digest(spec: CanonicalSpec) -> str:
-    """sha256 over the spec and the generator's version: equal digests mean equal bytes."""
-    identity = {"generator": GENERATOR_VERSION, "spec": spec.model_dump(mode="json")}
+    """sha256 over the spec and the generator's version: equal digests mean equal bytes.
+
+    Of a trained model: equal up to what frameworks and processors round differently.
+    """
+    identity = {"generator": GENERATOR_VERSION, "spec": canonical_identity(spec)}
+    if spec.train_steps:
+        identity["trainer"] = TRAINER_VERSION
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -50,5 +57,7 @@ def describe(spec: CanonicalSpec) -> ModelCard:
 
 
 def _description(spec: CanonicalSpec) -> str:
-    parameters = ", ".join(f"{name} {value}" for name, value in spec.model_dump().items() if name != "family")
-    return f"canonical {spec.family}: {parameters}; random weights"
+    told = spec.model_dump(exclude={"family", "train_steps"})
+    parameters = ", ".join(f"{name} {value}" for name, value in told.items())
+    trained = f", trained for {spec.train_steps} steps" if spec.train_steps else ""
+    return f"canonical {spec.family}: {parameters}; random weights{trained}"

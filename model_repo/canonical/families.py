@@ -9,6 +9,8 @@ from model_repo.canonical.architecture import input_shape
 from model_repo.canonical.describe import canonical_digest, describe
 from model_repo.canonical.graph import GraphBuilder
 from model_repo.cards import ModelCard
+from shared.errors import InvalidModel
+from shared.jobs.formats import TRAINED
 from shared.jobs.spec import CanonicalSpec
 
 __all__ = ["FAMILIES", "CanonicalModel", "canonical_digest", "describe", "families", "generate"]
@@ -41,8 +43,10 @@ def generate(spec: CanonicalSpec) -> CanonicalModel:
     The same spec gives the same bytes; ``canonical_digest`` names them.
 
     Raises:
-        InvalidModel: Its weights would not fit into one ONNX file.
+        InvalidModel: Its weights would not fit into one ONNX file, or it is to be trained, which is done elsewhere.
     """
+    if spec.train_steps:
+        raise InvalidModel(f"a canonical model that is trained is written as {' or '.join(TRAINED)}, not as onnx")
     card = describe(spec)
     graph = GraphBuilder(spec.seed)
     body = FAMILIES[spec.family](spec, graph)

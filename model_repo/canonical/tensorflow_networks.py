@@ -14,8 +14,8 @@ from shared.jobs.spec import AttentionModel, FullyConnectedModel, LstmModel, Res
 Values = npt.NDArray[np.float32]
 Layer = Callable[[Any], Any]
 
-_TENSORFLOW_GATES: Final = (0, 2, 3, 1)
-"""BlockLSTMV2's input, forget, cell, output as places in ONNX's input, output, forget, cell."""
+_TENSORFLOW_GATES: Final = (0, 3, 2, 1)
+"""BlockLSTM's input, cell, forget, output as places in ONNX's input, output, forget, cell."""
 
 _EPSILON: Final = 1e-5
 _PADDING: Final = [[0, 0], [1, 1], [1, 1], [0, 0]]  # ONNX pads both sides; "SAME" would pad less on one at stride 2
@@ -93,7 +93,10 @@ def _lstm(spec: LstmModel, network: Network) -> Layer:
 
 
 def _lstm_layer(spec: LstmModel, network: Network) -> Layer:
-    """TensorFlow's fused layer has one matrix for input and state, and one bias."""
+    """TensorFlow's fused layer has one matrix for input and state, and one bias.
+
+    The kernel is that of BlockLSTMV2, whose registered gradient takes the gates in this one's order and is wrong.
+    """
     weight, recurrence, bias = (network.take()[0] for _ in range(3))
     joined = network.variable(np.concatenate([_regated(weight).T, _regated(recurrence).T]))
     biases = network.variable(sum(_regated(part) for part in np.split(bias, 2)))  # type: ignore[arg-type]
@@ -101,7 +104,7 @@ def _lstm_layer(spec: LstmModel, network: Network) -> Layer:
 
     def states(value: Any) -> Any:
         zeros = tf.zeros([tf.shape(value)[1], spec.width])
-        return tf.raw_ops.BlockLSTMV2(
+        return tf.raw_ops.BlockLSTM(
             seq_len_max=tf.constant(spec.sequence_length, tf.int64),
             x=value,
             cs_prev=zeros,
@@ -111,6 +114,7 @@ def _lstm_layer(spec: LstmModel, network: Network) -> Layer:
             wcf=peephole,
             wco=peephole,
             b=biases,
+            forget_bias=0,
             cell_clip=0,
             use_peephole=False,
         ).h

@@ -30,6 +30,9 @@ SERVES: Final[Mapping[PlatformName, tuple[ModelFormat, ...]]] = {
 }
 """Platform -> the formats that it loads, best first. An endpoint serves what it serves already."""
 
+TRAINED: Final[tuple[ModelFormat, ...]] = ("savedmodel", "torchscript")
+"""Formats whose own software can train a canonical model before it writes it."""
+
 CONVERTS: Final[Mapping[ModelFormat, tuple[ModelFormat, ...]]] = {
     "onnx": ("openvino",),
     "torchscript": ("onnx",),

@@ -17,7 +17,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.jobs.spec import API_VERSION, NamedModel, RunSpec, ServiceSpec
+from shared.jobs.spec import API_VERSION, CanonicalSpec, NamedModel, RunSpec, ServiceSpec
 from shared.wire.identity import Inventory, PlatformOffer, Registration, Slot
 
 TASK_SECTIONS: Final = frozenset({"model", "pipeline", "requests", "workload", "network"})
@@ -34,6 +34,9 @@ _CAME_LATER: Final = {"workload": {"think_time": "0s", "max_in_flight": None}}
 
 _OP_CAME_LATER: Final = {"tokenize": {"special_tokens": False, "outputs": None}}
 """The same of the keys of an op of the pipeline, by the op's name."""
+
+_GENERATE_CAME_LATER: Final = {"train_steps": 0}
+"""The same of the hyper-parameters of a canonical model."""
 
 _NOT_CONFIGURATION: Final = frozenset({"ready_timeout"})
 """A limit on the start that leaves no trace in what is measured."""
@@ -94,6 +97,8 @@ def task_of(
         if model_digest is None:
             raise ValueError(f"model {spec.model.name!r} has no digest yet, so nothing can be compared with it")
         task["model"] = {"name": spec.model.name}
+    else:
+        task["model"] = {"generate": canonical_identity(spec.model.generate)}
     if model_digest is not None:
         task["model"] = {**task["model"], "sha256": model_digest}
     if dataset_digest is not None:
@@ -101,6 +106,11 @@ def task_of(
     if trace_digest is not None:
         task["workload"] = {**task["workload"], "sha256": trace_digest}
     return {"schema": API_VERSION, **task}
+
+
+def canonical_identity(spec: CanonicalSpec) -> dict[str, Any]:
+    """What a canonical model's digest covers of its hyper-parameters."""
+    return {key: value for key, value in spec.model_dump(mode="json").items() if _GENERATE_CAME_LATER.get(key) != value}
 
 
 def _op_as_it_was(op: Mapping[str, Any]) -> dict[str, Any]:

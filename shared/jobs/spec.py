@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from shared.jobs.endpoint_address import parse_address
 from shared.jobs.endpoint_api import EndpointSpec, TemplateApi
-from shared.jobs.formats import PlatformName
+from shared.jobs.formats import SERVES, TRAINED, PlatformName
 from shared.jobs.network import NetworkSpec
 from shared.jobs.pipeline import CtcDecode, PipelineSpec
 from shared.jobs.section import Contradiction, Section, refuse
@@ -23,11 +23,21 @@ NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 LABEL_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$"
 URL_PATTERN: Final = r"^https?://[^\s]{1,2000}$"
 MAX_SEED: Final = 2**63 - 1
+MAX_TRAIN_STEPS: Final = 100
 MAX_DEADLINE_NS: Final = 30 * 86_400_000_000_000
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Label = Annotated[str, Field(pattern=LABEL_PATTERN)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Seed of the weights.")]
+TrainSteps = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=MAX_TRAIN_STEPS,
+        description="Steps of training from there, on synthetic samples; for platforms that load SavedModel or"
+        " TorchScript.",
+    ),
+]
 
 
 class NamedModel(Section):
@@ -46,6 +56,7 @@ class FullyConnectedModel(Section):
     layers: int = Field(4, ge=1, le=256, description="Hidden layers.")
     width: int = Field(512, ge=1, le=16384, description="Neurons in each layer.")
     seed: Seed = 0
+    train_steps: TrainSteps = 0
 
 
 class ResidualCnnModel(Section):
@@ -56,6 +67,7 @@ class ResidualCnnModel(Section):
     width: int = Field(64, ge=1, le=2048, description="Channels.")
     image_size: int = Field(64, ge=8, le=1024, description="Height and width of the input in pixels.")
     seed: Seed = 0
+    train_steps: TrainSteps = 0
 
 
 class LstmModel(Section):
@@ -66,6 +78,7 @@ class LstmModel(Section):
     width: int = Field(256, ge=1, le=8192, description="Hidden units.")
     sequence_length: int = Field(32, ge=1, le=4096, description="Steps.")
     seed: Seed = 0
+    train_steps: TrainSteps = 0
 
 
 class AttentionModel(Section):
@@ -77,6 +90,7 @@ class AttentionModel(Section):
     heads: int = Field(4, ge=1, le=128, description="Attention heads; divides width.")
     sequence_length: int = Field(64, ge=1, le=4096, description="Tokens.")
     seed: Seed = 0
+    train_steps: TrainSteps = 0
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -234,6 +248,15 @@ def _nothing_to_process(requests: RequestsSpec, pipeline: PipelineSpec) -> Itera
         yield Contradiction(("pipeline",), message)
 
 
+def _nothing_that_trains(model: ModelSpec, service: ServiceSpec) -> Iterator[Contradiction]:
+    if not isinstance(model, GeneratedModel) or not model.generate.train_steps:
+        return
+    trains = [name for name, formats in SERVES.items() if formats and formats[0] in TRAINED]
+    if service.platform not in trains:
+        message = f"{service.platform} takes no canonical model that is trained first; {', '.join(trains)} do"
+        yield Contradiction(("model", "generate", "train_steps"), message)
+
+
 def _no_labels_to_decode(model: ModelSpec, pipeline: PipelineSpec) -> Iterator[Contradiction]:
     for index, op in enumerate(pipeline.postprocess):
         if isinstance(op, CtcDecode) and isinstance(model, GeneratedModel):
@@ -296,6 +319,7 @@ def _no_link_to_cross(network: NetworkSpec, workload: WorkloadSpec) -> Iterator[
 _RULES: Final[tuple[tuple[tuple[str, ...], Callable[..., Iterator[Contradiction]]], ...]] = (
     (("service", "requires"), _device_differs),
     (("requests", "pipeline"), _nothing_to_process),
+    (("model", "service"), _nothing_that_trains),
     (("model", "pipeline"), _no_labels_to_decode),
     (("requests", "workload"), _not_multi_stream),
     (("service", "workload"), _nothing_to_start),

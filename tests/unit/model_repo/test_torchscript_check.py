@@ -135,6 +135,11 @@ def test_an_entry_given_twice_is_refused() -> None:
     assert "two entries of one name" in refusal(buffer.getvalue())
 
 
+def test_an_entry_without_a_name_is_refused() -> None:
+    """Zip allows it."""
+    assert "holds no program" in refusal(archive({"": b""}))
+
+
 def test_a_program_that_unpacks_to_too_much_is_refused_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it would unpack to stands in the table of contents."""
     monkeypatch.setattr(torchscript_check, "MAX_PACKED_BYTES", 1000)
