@@ -14,7 +14,6 @@ from benchmarks.rounds import interleaved, ratio
 from follower.convert.samples import Inputs, samples_for
 from model_repo.cards import ModelCard, parse_card
 from model_repo.convert.child import run_conversion
-from model_repo.convert.child import run_conversion
 from model_repo.convert.conversions import ConversionName, ConversionRequest
 from model_repo.convert.lineage import OutputCheck, SourceModel
 from model_repo.packaged import load
