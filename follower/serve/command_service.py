@@ -14,7 +14,7 @@ from follower.serve.first_inference import zeros_inferred
 from follower.serve.launch.exits import explain
 from follower.serve.launch.log import tail
 from follower.serve.launch.protocol import Launched
-from follower.serve.openinference.client import METADATA_TIMEOUT_S, RefusedByServer, Unreachable
+from follower.serve.model_client import METADATA_TIMEOUT_S, RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
 from follower.serve.protocol import Endpoint, RequestStages, ServeRequest, ServerStatistics
 from follower.serve.readiness import Progress, Step, not_ready

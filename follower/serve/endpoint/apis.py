@@ -71,15 +71,7 @@ class _OpenInference:
     def describe(self, endpoint: Endpoint, timeout_s: float) -> ModelMetadata:
         if self.dialect == "openinference-grpc":
             return grpc_metadata(target_of(endpoint), round(timeout_s * _NS_PER_S))
-        client = OpenInferenceClient(
-            host=endpoint.host,
-            port=endpoint.port,
-            model=endpoint.model_name,
-            authority=endpoint.authority,
-            tls=endpoint.tls,
-            secret=endpoint.secret,
-        )
-        return client.metadata(timeout_s)
+        return OpenInferenceClient.of(endpoint).metadata(timeout_s)
 
     def infer(self, endpoint: Endpoint, model: ModelMetadata, timeout_s: float) -> None:
         infer_zeros(endpoint, model, timeout_s, self.hints)
@@ -94,15 +86,7 @@ class _TensorFlow:
     def describe(self, endpoint: Endpoint, timeout_s: float) -> ModelMetadata:
         if self.dialect == "tensorflow-grpc":
             return grpc_signature(target_of(endpoint), round(timeout_s * _NS_PER_S))
-        client = RestClient(
-            host=endpoint.host,
-            port=endpoint.port,
-            model=endpoint.model_name,
-            authority=endpoint.authority,
-            tls=endpoint.tls,
-            secret=endpoint.secret,
-        )
-        return client.metadata(timeout_s)
+        return RestClient.of(endpoint).metadata(timeout_s)
 
     def infer(self, endpoint: Endpoint, model: ModelMetadata, timeout_s: float) -> None:
         zeros_inferred(endpoint, model.inputs, timeout_s, self.hints)

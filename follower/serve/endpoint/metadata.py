@@ -5,15 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from follower.load.ask import NoAnswer, ask
-from follower.load.protobuf import (
-    LENGTH,
-    Value,
-    WireError,
-    fields,
-    length_field,
-    packed_varints,
-    signed,
-)
+from follower.load.protobuf import Value, WireError, bytes_of, fields, length_field, numbers_of, signed
 from follower.load.protocol import Target
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
 
@@ -35,7 +27,7 @@ def grpc_metadata(target: Target, timeout_ns: int) -> ModelMetadata:
     body = ask(replace(target, path=METADATA_PATH), struct.pack(">BI", 0, len(message)) + message, timeout_ns).body
     try:
         return read_metadata(body)
-    except (WireError, UnicodeDecodeError, TypeError) as error:
+    except (WireError, UnicodeDecodeError) as error:
         raise NoAnswer(f"the model's metadata cannot be read: {error}") from error
 
 
@@ -43,9 +35,8 @@ def read_metadata(message: bytes) -> ModelMetadata:
     """A ModelMetadataResponse.
 
     Raises:
-        WireError: it is malformed.
+        WireError: it is malformed, or has a field of another kind.
         UnicodeDecodeError: a name is not UTF-8.
-        TypeError: a field is of another kind.
     """
     found = list(fields(memoryview(message)))
     names = [_text(value) for number, _, value in found if number == _NAME]
@@ -58,22 +49,15 @@ def read_metadata(message: bytes) -> ModelMetadata:
 
 def _tensor(value: Value) -> TensorInfo:
     name, datatype, shape = "", "", list[int]()
-    for number, kind, item in fields(_bytes(value)):
+    for number, kind, item in fields(bytes_of(value)):
         if number == _NAME:
             name = _text(item)
         elif number == _TENSOR_DATATYPE:
             datatype = _text(item)
         elif number == _TENSOR_SHAPE:
-            numbers = packed_varints(_bytes(item)) if kind == LENGTH else [item]
-            shape += [signed(each) for each in numbers if isinstance(each, int)]
+            shape += map(signed, numbers_of(kind, item))
     return TensorInfo(name=name, datatype=datatype, shape=tuple(shape))
 
 
-def _bytes(value: Value) -> memoryview:
-    if isinstance(value, int):
-        raise TypeError("a number where bytes belong")
-    return value
-
-
 def _text(value: Value) -> str:
-    return bytes(_bytes(value)).decode()
+    return bytes(bytes_of(value)).decode()

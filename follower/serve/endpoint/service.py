@@ -11,7 +11,7 @@ from follower.load.encode import MalformedAnswer
 from follower.load.tls import is_untrusted
 from follower.serve.endpoint.apis import api_of
 from follower.serve.endpoint.resolve import Resolved
-from follower.serve.openinference.client import RefusedByServer, Unreachable
+from follower.serve.model_client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
 from follower.serve.protocol import Endpoint, ServeRequest
 from follower.serve.secure import SecretHeader, Tls

@@ -55,5 +55,4 @@ class ModelServerService(CommandService):
         return self._client().metadata(timeout_s)
 
     def _client(self) -> OpenInferenceClient:
-        endpoint = self.endpoint
-        return OpenInferenceClient(host=endpoint.host, port=endpoint.port, model=endpoint.model_name)
+        return OpenInferenceClient.of(self.endpoint)

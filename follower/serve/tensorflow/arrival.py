@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from follower.serve import status
-from follower.serve.openinference.client import RefusedByServer, Unreachable
+from follower.serve.model_client import RefusedByServer, Unreachable
 from follower.serve.status import StatusEvent
 from follower.serve.tensorflow.rest_client import RestClient
 

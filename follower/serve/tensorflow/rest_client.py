@@ -3,39 +3,20 @@
 Source: TensorFlow Serving's "RESTful API": model status, model metadata.
 """
 
-import http.client
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
-from follower.serve.openinference.client import (
-    METADATA_TIMEOUT_S,
-    RefusedByServer,
-    Unreachable,
-    headers_of,
-    opened,
-)
+from follower.serve.model_client import METADATA_TIMEOUT_S, SHOWN_BYTES, ModelClient, RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata, TensorInfo
-from follower.serve.secure import SecretHeader, Tls
 from follower.serve.tensorflow.command_line import MONITORING_PATH
 from follower.serve.tensorflow.datatypes import DATATYPE_NAMED, SIGNATURE
 
-_SHOWN_BYTES: Final = 200
 
-
-@dataclass(frozen=True, kw_only=True)
-class RestClient:
-    """One model of one server. Every call uses a connection of its own."""
-
-    host: str
-    port: int
-    model: str
-    authority: str = ""  # host and port as requests name them; "": host and port above
-    tls: Tls | None = None  # None: in the clear
-    secret: SecretHeader | None = None  # to be sent with every request
+class RestClient(ModelClient):
+    """One model of one server."""
 
     def is_available(self, timeout_s: float) -> None:
         """Asks whether a version of the model takes requests.
@@ -70,29 +51,17 @@ class RestClient:
 
     def counters(self, timeout_s: float = METADATA_TIMEOUT_S) -> str:
         """The Prometheus page. Raises Unreachable or RefusedByServer."""
-        return self._get(MONITORING_PATH, timeout_s).decode(errors="replace")
+        return self._exchange("GET", MONITORING_PATH, timeout_s).decode(errors="replace")
 
     def _document(self, path: str, timeout_s: float) -> dict[str, Any]:
-        content = self._get(f"/v1/models/{quote(self.model, safe='')}{path}", timeout_s)
+        content = self._exchange("GET", f"/v1/models/{quote(self.model, safe='')}{path}", timeout_s)
         try:
             document = json.loads(content)
         except ValueError as error:
-            raise Unreachable(f"not JSON: {content[:_SHOWN_BYTES]!r}") from error
+            raise Unreachable(f"not JSON: {content[:SHOWN_BYTES]!r}") from error
         if not isinstance(document, dict):
-            raise Unreachable(f"no JSON object: {content[:_SHOWN_BYTES]!r}")
+            raise Unreachable(f"no JSON object: {content[:SHOWN_BYTES]!r}")
         return document
-
-    def _get(self, path: str, timeout_s: float) -> bytes:
-        try:
-            with opened(self, timeout_s) as connection:
-                connection.request("GET", path, headers=headers_of(self))
-                response = connection.getresponse()
-                content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"GET {path}: {error or type(error).__name__}") from error
-        if response.status != HTTPStatus.OK:
-            raise RefusedByServer(response.status, content[:_SHOWN_BYTES].decode(errors="replace"))
-        return content
 
 
 def _tensors(entries: Mapping[str, Any]) -> tuple[TensorInfo, ...]:

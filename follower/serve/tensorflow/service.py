@@ -8,7 +8,7 @@ from follower.serve.command_service import CommandService
 from follower.serve.launch.exits import explain
 from follower.serve.launch.log import tail
 from follower.serve.launch.protocol import Launched
-from follower.serve.openinference.client import RefusedByServer, Unreachable
+from follower.serve.model_client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
 from follower.serve.protocol import Endpoint, ServeRequest, ServerStatistics
 from follower.serve.readiness import Progress

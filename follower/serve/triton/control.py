@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from follower.serve.openinference.client import OpenInferenceClient, Unreachable
+from follower.serve.model_client import Unreachable
+from follower.serve.openinference.client import OpenInferenceClient
 
 ANSWER_TIMEOUT_S: Final = 5.0
 

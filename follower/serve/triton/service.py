@@ -16,7 +16,7 @@ from follower.serve.launch.exits import allocation_failed, explain
 from follower.serve.launch.log import tail
 from follower.serve.launch.process import kernel_oom_kills
 from follower.serve.launch.protocol import Exit
-from follower.serve.openinference.client import RefusedByServer, Unreachable
+from follower.serve.model_client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import ModelMetadata
 from follower.serve.protocol import Endpoint, RequestStages, ServeRequest, ServerStatistics
 from follower.serve.readiness import Progress, Step, not_ready

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from follower.serve.openinference.client import OpenInferenceClient, RefusedByServer, Unreachable
+from follower.serve.model_client import RefusedByServer, Unreachable
+from follower.serve.openinference.client import OpenInferenceClient
 
 Serve = Callable[[Callable[[socket.socket], None]], OpenInferenceClient]
 

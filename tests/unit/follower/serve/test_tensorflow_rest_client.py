@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from follower.serve.openinference.client import RefusedByServer, Unreachable
+from follower.serve.model_client import RefusedByServer, Unreachable
 from follower.serve.openinference.tensors import TensorInfo
 from follower.serve.ports import free_ports
 from follower.serve.tensorflow.arrival import Watched
