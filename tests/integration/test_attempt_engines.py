@@ -28,3 +28,15 @@ def test_a_generated_model_is_benchmarked_and_the_record_says_what_ran(
     assert record.model_card["format"] == ("torchscript" if platform == "torchscript" else "onnx")
     assert record.load is not None
     assert record.load.sent > 10
+
+
+def test_a_model_that_was_trained_first_says_so_in_the_record(tmp_path: Path) -> None:
+    """With the loss before and after."""
+    require_engine("torch")
+    model = {"generate": {"family": "fc", "layers": 2, "width": 16, "train_steps": 5}}
+    task = assignment(spec=run_spec(model=model, workload=CLOSED, service={"platform": "torchscript"}))
+    with attempt_process(tmp_path, task) as attempt:
+        record = attempt.succeed().record
+    training = record.model_card["training"]
+    assert training["steps"] == 5
+    assert training["loss_after"] < training["loss_before"]
