@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shared.jobs.keys import canonical_identity
 from shared.jobs.spec import NamedModel, RunSpec
 
 SETUP_S: Final[Mapping[str, float]] = {
@@ -73,8 +74,8 @@ def served_of(spec: RunSpec) -> Served:
     """The kind of a run. A registered model is a family, whose versions are its models; so are hyper-parameters."""
     if isinstance(spec.model, NamedModel):
         return Served(spec.service.platform, f"{spec.model.name}@{spec.model.version}", spec.model.name)
-    shape = spec.model.generate.model_dump(mode="json", exclude={"seed", "family"})
-    model = " ".join(f"{name}={value}" for name, value in sorted(shape.items()))
+    shape = canonical_identity(spec.model.generate)
+    model = " ".join(f"{name}={value}" for name, value in sorted(shape.items()) if name not in {"seed", "family"})
     family = spec.model.generate.family
     return Served(spec.service.platform, f"{family} {model}", family)
 

@@ -147,3 +147,10 @@ def test_an_honest_split_is_kept() -> None:
 def test_the_kind_of_a_run_is_platform_model_and_family(model: object, expected: Served) -> None:
     """Versions of a registered model are a family; the seed of generated weights takes no time."""
     assert served_of(run_spec(model=model)) == expected
+
+
+def test_a_model_that_is_trained_first_takes_its_own_time_to_set_up() -> None:
+    """Steps are taken before every run."""
+    model = {"generate": {"family": "fc", "layers": 1, "width": 8, "train_steps": 9}}
+    served = served_of(run_spec(model=model, service={"platform": "torchscript"}))
+    assert served == Served("torchscript", "fc layers=1 train_steps=9 width=8", "fc")
