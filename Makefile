@@ -37,7 +37,7 @@ setup-dev: $(VENV)/.dev ## Make the environment with tests and checks
 demo: $(VENV)/.runtime ## One real benchmark, start to finish, then everything stops again
 	@$(BIN)/inferbench demo --data-dir $(DATA)
 
-up: $(VENV)/.runtime ## Leader, follower, database and broker on this machine, until Ctrl-C
+up: $(VENV)/.runtime ## Leader, follower, converter, database and broker on this machine, until Ctrl-C
 	@$(BIN)/inferbench up --data-dir $(DATA)
 
 $(VENV)/.engines: $(VENV)/.dev $(wildcard $(ENGINES)/*.txt follower/engines/preload/*.c)

@@ -14,13 +14,13 @@ LOSSY = NetworkLink(delay_ms=20, jitter_ms=2, rate_mbit=50, loss_pct=0.1)
 FAST = NetworkLink(delay_ms=1, rate_mbit=4000)
 
 
-def table(why_not: str | None) -> dict[DriverName, Driver]:
-    """A follower that is root, with netem or without."""
-    return {
+def table(why_not: str | None, *, no_device: str | None = None) -> dict[DriverName, Driver]:
+    """The project's own, of a follower that is root: with netem or without, and the same of TUN devices."""
+    tried: dict[DriverName, Driver] = {
+        "tun": Driver(DRIVERS["tun"].carries, lambda: no_device),
         "netem": Driver(DRIVERS["netem"].carries, lambda: why_not, unfit),
-        "tun": Driver(DRIVERS["tun"].carries, lambda: None),
-        "proxy": DRIVERS["proxy"],
     }
+    return {name: tried.get(name, driver) for name, driver in DRIVERS.items()}
 
 
 def scripted(*answers: str | None) -> tuple[Runner, list[str]]:
@@ -159,12 +159,12 @@ def test_a_command_that_fails_is_told_by_its_first_words_and_its_own() -> None:
     assert "no-such-program" in str(netem.ran(("no-such-program",)))
 
 
-def test_netem_is_preferred_where_the_kernel_has_it_and_the_device_elsewhere() -> None:
-    """Every profile, with root."""
+def test_netem_stands_in_where_there_is_no_device() -> None:
+    """Every profile, with root; a link that is drawn from the job's seed is preferred."""
     for link in PROFILES.values():
         if link is not None:
-            assert choose(link, table(None)) == "netem"
-            assert choose(link, table("no sch_netem")) == "tun"
+            assert choose(link, table(None)) == "tun"
+            assert choose(link, table(None, no_device="no /dev/net/tun")) == "netem"
 
 
 def test_links_beyond_the_device_are_announced_and_carried_by_netem_alone() -> None:
@@ -176,9 +176,10 @@ def test_links_beyond_the_device_are_announced_and_carried_by_netem_alone() -> N
         choose(FAST, table("no sch_netem"))
 
 
-def test_a_jitter_that_a_normal_law_cannot_have_goes_to_the_device() -> None:
+def test_a_jitter_that_a_normal_law_cannot_have_is_left_to_the_device() -> None:
     """Its delays would be cut off at 0, and longer on average than asked for."""
     wild = NetworkLink(delay_ms=3, jitter_ms=1.1)
     assert unfit(NetworkLink(delay_ms=3, jitter_ms=1)) is None
     assert "normal law" in str(unfit(wild))
-    assert choose(wild, table(None)) == "tun"
+    with pytest.raises(NotAvailable, match="normal law"):
+        choose(wild, table(None, no_device="no /dev/net/tun"))
