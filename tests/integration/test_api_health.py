@@ -10,7 +10,7 @@ from support.api_client import Api, running_api
 from leader.api.routes.process import agreement
 from leader.auth.roles import Role
 
-LOOPS = ("reaper", "reconciler", "binder", "outbox", "utilisation", "uploads")
+LOOPS = ("reaper", "reconciler", "binder", "outbox", "utilisation", "uploads", "conversions")
 
 
 @pytest.fixture
