@@ -80,6 +80,12 @@ def batched(rates: Mapping[str, Sequence[tuple[float, float]]]) -> list[Measured
             ),
             False,
         ),
+        (
+            findings.batching_pays(
+                batched({"triton": [(10, 3), (20, 18), (20, 50)], "tfs-compat": [(10, 8), (20, 25), (20, 40)]})
+            ),
+            False,
+        ),
         (findings.under_used_at_low_rate([cpu(10, 20.0), cpu(40, 70.0)]), True),
         (findings.under_used_at_low_rate([cpu(10, 60.0), cpu(40, 70.0)]), False),
         (
