@@ -13,12 +13,12 @@ _SHELL_SIGNAL_BASE: Final = 128  # shells and container engines report signal n 
 
 _ALLOCATION_FAILED: Final = re.compile(
     r"std::bad_alloc|\bMemoryError\b|cannot allocate memory|failed to allocate memory|out of memory"
-    r"|memory allocation still failed|SystemError: error return without exception set"
+    r"|memory allocation still failed|SystemError: .*without (?:setting an exception|exception set)"
     r"|failed to map segment from shared object(?!: operation not permitted)",
     re.IGNORECASE,
 )
-"""libstdc++, Python, the C library's ENOMEM, ONNX Runtime's arena, CUDA and PyTorch, OpenBLAS, CPython's
-reader of compiled code (which forgets why it failed), the dynamic linker."""
+"""libstdc++, Python, the C library's ENOMEM, ONNX Runtime's arena, CUDA and PyTorch, OpenBLAS, CPython
+where it forgets why it failed (its reader of compiled code, its import), the dynamic linker."""
 
 
 def explain(exit_: Exit, log_tail: str) -> AttemptFailed:

@@ -21,6 +21,8 @@ from shared.jobs.lifecycle import Cause
         (1, 0, "Traceback ...\nMemoryError", Cause.SERVER_OUT_OF_MEMORY),
         (1, 0, "libx.so: failed to map segment: Cannot allocate memory", Cause.SERVER_OUT_OF_MEMORY),
         (1, 0, "import x\nSystemError: error return without exception set", Cause.SERVER_OUT_OF_MEMORY),
+        (1, 0, "SystemError: <function f> returned NULL without setting an exception", Cause.SERVER_OUT_OF_MEMORY),
+        (1, 0, "SystemError: initialization of x failed", Cause.SERVER_DIED),
         (1, 0, "ImportError: libx.so: failed to map segment from shared object", Cause.SERVER_OUT_OF_MEMORY),
         (1, 0, "libx.so: failed to map segment from shared object: Operation not permitted", Cause.SERVER_DIED),
         (1, 0, "OpenBLAS error: Memory allocation still failed after 10 retries", Cause.SERVER_OUT_OF_MEMORY),
