@@ -52,7 +52,7 @@ def test_the_counters_of_the_window_are_those_of_its_requests(tmp_path: Path) ->
     assert work.to_s == pytest.approx(3.5, abs=0.25)
     assert work.inferences == pytest.approx(100 * (work.to_s - work.from_s), abs=5)
     assert work.executions == pytest.approx(work.inferences, abs=1)  # one under way at an edge is begun, not done
-    assert record.batch_size_mean == pytest.approx(1.0)
+    assert record.batch_size_mean == pytest.approx(1.0, abs=2 / work.executions)  # the two are not read in one instant
 
 
 def test_dynamic_batching_shows_in_the_record(tmp_path: Path) -> None:
