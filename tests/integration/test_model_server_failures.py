@@ -135,9 +135,9 @@ def test_a_request_that_exhausts_memory_ends_the_server_as_out_of_memory(tmp_pat
     assert caught.value.cause is Cause.SERVER_OUT_OF_MEMORY
 
 
-@pytest.mark.parametrize("memory_mib", [60, 100, 150])
+@pytest.mark.parametrize("memory_mib", [30, 60, 100, 150])
 def test_a_server_that_does_not_fit_into_its_memory_limit_is_out_of_memory(tmp_path: Path, memory_mib: int) -> None:
-    """Wherever in its start the allocation fails; with half the smallest of these, the interpreter itself may spin."""
+    """Wherever in its start the allocation fails."""
     model = served_models.identity(tmp_path / "m.onnx")
     failure = failed_start(PLATFORM, serve_request(model, tmp_path / "run", memory_bytes=memory_mib << 20))
     assert failure.cause is Cause.SERVER_OUT_OF_MEMORY
