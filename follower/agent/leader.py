@@ -1,7 +1,7 @@
 """The leader as the follower sees it: one method per route, and the tree of errors in place of HTTP's."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -25,7 +25,7 @@ from shared.wire.identity import Heartbeat, Registration, RegistrationAnswer
 
 CALL_TIMEOUT_S: Final = 5.0
 UPLOAD_TIMEOUT_S: Final = 60.0  # of silence, not in all
-CHUNK_BYTES: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 _KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
@@ -92,16 +92,8 @@ class LeaderClient:
         self, run_id: str, kind: Literal["samples", "log"], path: Path, *, sha256: str, attempt: int, fence: int
     ) -> Artifact:
         """Stream a file to the leader."""
-        with path.open("rb") as content:
-            answer = self._send(
-                "PUT",
-                f"{self._follower}/runs/{run_id}/artifacts/{kind}",
-                params={"attempt": attempt, "fence": fence, "sha256": sha256},
-                content=iter(lambda: content.read(CHUNK_BYTES), b""),
-                headers={"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"},
-                timeout=UPLOAD_TIMEOUT_S,
-            )
-        return parsed(Artifact, answer)
+        query: dict[str, str | int] = {"attempt": attempt, "fence": fence, "sha256": sha256}
+        return parsed(Artifact, self._put(f"{self._follower}/runs/{run_id}/artifacts/{kind}", path, query))
 
     def post_result(self, run_id: str, result: Result) -> ResultAnswer:
         return parsed(
@@ -116,13 +108,24 @@ class LeaderClient:
                 if not answer.is_success:
                     answer.read()
                     raise _error(answer)
-                yield answer.iter_bytes(CHUNK_BYTES)
+                yield answer.iter_bytes(_CHUNK_BYTES)
         except httpx.HTTPError as error:
             raise Unavailable(f"the leader broke off while sending {sha256}: {error!r}") from error
 
     def _post(self, path: str, body: BaseModel, **options: Any) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
         return self._send("POST", path, content=body.model_dump_json(), headers=headers, **options)
+
+    def _put(self, path: str, file: Path, query: Mapping[str, str | int]) -> httpx.Response:
+        with file.open("rb") as content:
+            return self._send(
+                "PUT",
+                path,
+                params=query,
+                content=iter(lambda: content.read(_CHUNK_BYTES), b""),
+                headers={"Content-Length": str(file.stat().st_size), "Content-Type": "application/octet-stream"},
+                timeout=UPLOAD_TIMEOUT_S,
+            )
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:

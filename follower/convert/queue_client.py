@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from follower.agent.leader import CHUNK_BYTES, UPLOAD_TIMEOUT_S, LeaderClient, parsed
+from follower.agent.leader import UPLOAD_TIMEOUT_S, LeaderClient, parsed
 from shared.wire.assignment import LeaseAnswer
 from shared.wire.conversions import (
     ConversionEnd,
@@ -41,15 +41,7 @@ class ConverterClient(LeaderClient):
 
     def upload(self, conversion_id: str, fence: int, path: Path) -> None:
         """Stream the new model to the leader, which looks at it before it answers."""
-        with path.open("rb") as content:
-            self._send(
-                "PUT",
-                f"{self._converter}/conversions/{conversion_id}/result",
-                params={"fence": fence},
-                content=iter(lambda: content.read(CHUNK_BYTES), b""),
-                headers={"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"},
-                timeout=UPLOAD_TIMEOUT_S,
-            )
+        self._put(f"{self._converter}/conversions/{conversion_id}/result", path, {"fence": fence})
 
     def finish(self, conversion_id: str, end: ConversionEnd) -> ConversionView:
         path = f"{self._converter}/conversions/{conversion_id}/finish"

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from leader.api.parameters import NamePath
 from leader.api.scope import PRINCIPAL
-from leader.auth.tokens import Authenticator, Principal
+from leader.auth.tokens import Authenticator, Principal, require_own
 from leader.background import Background
 from leader.broker.protocol import Bell
 from leader.manage.desk import Desk
@@ -52,3 +53,12 @@ async def _caller(request: Request) -> Principal:
 LeaderParts = Annotated[Leader, Depends(_leader)]
 DeskParts = Annotated[Desk, Depends(_desk)]
 Caller = Annotated[Principal, Depends(_caller)]
+
+
+async def _own_name(caller: Caller, name: NamePath) -> str:
+    require_own(caller, name)
+    return name
+
+
+OwnName = Annotated[str, Depends(_own_name)]
+"""The follower or converter in the path, which the caller's token may speak for."""

@@ -15,6 +15,8 @@ RunId = Annotated[str, Path(max_length=_LONGEST_ID, examples=["j-01jd3v6x8k5m2n7
 ConversionId = Annotated[str, Path(max_length=_LONGEST_ID, examples=["c-01jd3v6x8k5m2n7p9q4r1s0t3w"])]
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
 VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
+NumberQuery = Annotated[int, Query(ge=1, le=2**31 - 1)]
+"""Of an attempt, or its fence."""
 Sha256Path = Annotated[str, Path(pattern=_SHA256_PATTERN)]
 Sha256Query = Annotated[str, Query(pattern=_SHA256_PATTERN)]
 

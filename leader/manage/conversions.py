@@ -114,6 +114,17 @@ class Conversions:
         return view_of(cancelled)
 
 
+async def has_result(models: ModelStore, conversion: Conversion) -> bool:
+    """Whether what its attempt announced is uploaded and ready. Raises Unavailable."""
+    produced = conversion.status.produced
+    if produced is None:
+        return False
+    try:
+        return (await models.get(produced.name, produced.version)).state == "ready"
+    except NotFound:
+        return False
+
+
 def view_of(conversion: Conversion) -> ConversionView:
     """What the API shows. Pure."""
     status, path = conversion.status, f"/api/v1/conversions/{conversion.id}"

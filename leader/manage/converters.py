@@ -8,7 +8,7 @@ import structlog
 
 from leader.broker.protocol import Bell, bell_queue
 from leader.manage.conversion_moves import ConversionMover, require_held
-from leader.manage.conversions import CONVERTERS, view_of
+from leader.manage.conversions import CONVERTERS, has_result, view_of
 from leader.manage.policy import LeasePolicy
 from leader.perfdb.entities import Conversion
 from leader.perfdb.protocol import ConversionStore
@@ -170,7 +170,7 @@ class Converters:
             return view_of(conversion)
         require_held(conversion, converter, end.fence)
         if end.outcome == "converted":
-            await self._require_ready(conversion)
+            await self._require_result(conversion)
 
         def decide(found: Conversion) -> ConversionStatus | None:
             if found.status.finished_fence == end.fence:
@@ -184,9 +184,8 @@ class Converters:
             self._bell.ring(CONVERTERS)
         return view_of(moved)
 
-    async def _require_ready(self, conversion: Conversion) -> None:
-        produced = conversion.status.produced
-        if produced is None or (await self._models.get(produced.name, produced.version)).state != "ready":
+    async def _require_result(self, conversion: Conversion) -> None:
+        if not await has_result(self._models, conversion):
             raise Conflict(f"the result of conversion {conversion.id} is not uploaded")
 
 

@@ -6,14 +6,13 @@ import structlog
 
 from leader.broker.protocol import Bell
 from leader.manage.conversion_moves import ConversionMover
-from leader.manage.conversions import CONVERTERS
+from leader.manage.conversions import CONVERTERS, has_result
 from leader.manage.policy import LeasePolicy
 from leader.manage.vigil import Vigil
 from leader.perfdb.entities import Conversion, HeldLease
 from leader.perfdb.protocol import ConversionStore
 from model_repo.protocol import ModelStore
 from shared.clock import Clock
-from shared.errors import NotFound
 from shared.jobs import conversion as life
 from shared.jobs.conversion import ConversionState, ConversionStatus
 
@@ -58,17 +57,8 @@ class LostConversions:
 
     async def _take_back(self, conversion: Conversion) -> bool:
         """False where it is no longer as it was read: its converter spoke."""
-        status = overdue(conversion.status, result_is_ready=await self._has_result(conversion))
+        status = overdue(conversion.status, result_is_ready=await has_result(self._models, conversion))
         return await self._mover.try_once(conversion, status) is not None
-
-    async def _has_result(self, conversion: Conversion) -> bool:
-        produced = conversion.status.produced
-        if produced is None:
-            return False
-        try:
-            return (await self._models.get(produced.name, produced.version)).state == "ready"
-        except NotFound:
-            return False
 
 
 def overdue(status: ConversionStatus, *, result_is_ready: bool) -> ConversionStatus:

@@ -71,6 +71,11 @@ def found(url: str, tmp_path: Path, trusted: Path | None, *, secrets: Path | Non
     return EndpointPlatform().start(request)
 
 
+def trusting(made: Certificate, secrets: Path) -> dict[str, Any]:
+    """What an attempt is ordered with on a follower whose operator trusts the certificate and has secrets."""
+    return {"endpoint_hosts": LOCAL, "endpoint_ca_file": made.file, "endpoint_secrets_file": secrets}
+
+
 @dataclass
 class Asked:
     """What a web server was asked."""
@@ -240,12 +245,7 @@ def test_a_run_with_a_secret_leaves_its_value_nowhere(tmp_path: Path, made: Cert
             model={"name": "spam"},
             service={"platform": "endpoint", "url": f"https://127.0.0.1:{door.port}", "endpoint": ECHO},
         )
-        order: dict[str, Any] = {
-            "endpoint_hosts": LOCAL,
-            "endpoint_ca_file": made.file,
-            "endpoint_secrets_file": secrets,
-        }
-        with attempt_process(tmp_path, assignment(spec=spec), **order) as attempt:
+        with attempt_process(tmp_path, assignment(spec=spec), **trusting(made, secrets)) as attempt:
             record = attempt.succeed().record
             story = [event.model_dump_json() for event in attempt.story]
     assert record.errors == {}
@@ -281,12 +281,7 @@ def test_a_service_that_repeats_the_secret_is_told_without_it(
             },
             requests={"dataset": "short-messages"},
         )
-        order: dict[str, Any] = {
-            "endpoint_hosts": LOCAL,
-            "endpoint_ca_file": made.file,
-            "endpoint_secrets_file": secrets,
-        }
-        with attempt_process(tmp_path, assignment(spec=spec), **order) as attempt:
+        with attempt_process(tmp_path, assignment(spec=spec), **trusting(made, secrets)) as attempt:
             failure = attempt.fail()
     assert "s3cr3t" not in failure.model_dump_json() + attempt.log
     assert asked.requests[0][1] == VALUE
@@ -305,12 +300,7 @@ def test_an_answer_that_is_the_secret_is_no_answer(tmp_path: Path, made: Certifi
             service={"platform": "endpoint", "url": f"https://127.0.0.1:{door.port}", "endpoint": endpoint},
             requests={"dataset": "short-messages"},
         )
-        order: dict[str, Any] = {
-            "endpoint_hosts": LOCAL,
-            "endpoint_ca_file": made.file,
-            "endpoint_secrets_file": secrets,
-        }
-        with attempt_process(tmp_path, assignment(spec=spec), **order) as attempt:
+        with attempt_process(tmp_path, assignment(spec=spec), **trusting(made, secrets)) as attempt:
             failure = attempt.fail()
     assert failure.cause is Cause.NO_SUCCESSFUL_REQUEST
     assert "repeats the secret" in failure.detail

@@ -1,14 +1,11 @@
 """The few calls that a converter lives by. It is let in as a follower is, and speaks for its own name only."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Request
 
 from leader.api import bodies
-from leader.api.context import Caller, DeskParts, LeaderParts
+from leader.api.context import DeskParts, LeaderParts, OwnName
 from leader.api.guard import GuardedRoute
-from leader.api.parameters import ConversionId, NamePath
-from leader.auth.tokens import require_own
+from leader.api.parameters import ConversionId, NumberQuery
 from shared.wire.assignment import LeaseAnswer
 from shared.wire.conversions import (
     ConversionEnd,
@@ -21,17 +18,6 @@ from shared.wire.conversions import (
 )
 
 router = APIRouter(prefix="/api/v1/converters", route_class=GuardedRoute, tags=["converters"])
-
-Fence = Annotated[int, Query(ge=1, le=2**31 - 1)]
-
-
-async def _own_name(caller: Caller, name: NamePath) -> str:
-    require_own(caller, name)
-    return name
-
-
-OwnName = Annotated[str, Depends(_own_name)]
-"""The converter in the path, which the caller's token may speak for."""
 
 
 @router.post("/{name}/claim", name="claimConversion")
@@ -58,7 +44,7 @@ async def announce_converted(
 
 @router.put("/{name}/conversions/{conversion_id}/result", name="uploadConverted", status_code=204, responses={409: {}})
 async def upload_converted(
-    *, leader: LeaderParts, request: Request, name: OwnName, conversion_id: ConversionId, fence: Fence
+    *, leader: LeaderParts, request: Request, name: OwnName, conversion_id: ConversionId, fence: NumberQuery
 ) -> None:
     """The bytes of the announced result, raw."""
     content = bodies.chunks(request, leader.settings.max_model_bytes)

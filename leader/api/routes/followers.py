@@ -1,14 +1,14 @@
 """Followers: the list for people, and the few calls that a follower lives by."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
 from leader.api import bodies, files
-from leader.api.context import Caller, DeskParts, LeaderParts
+from leader.api.context import Caller, DeskParts, LeaderParts, OwnName
 from leader.api.guard import GuardedRoute
-from leader.api.parameters import NamePath, RunId, Sha256Path, Sha256Query
+from leader.api.parameters import NamePath, NumberQuery, RunId, Sha256Path, Sha256Query
 from leader.api.shapes import NamedRegistration
 from leader.auth.tokens import require_own
 from shared.wire.assignment import (
@@ -25,17 +25,6 @@ from shared.wire.identity import Heartbeat, RegistrationAnswer
 from shared.wire.views import FollowerView, Page
 
 router = APIRouter(prefix="/api/v1/followers", route_class=GuardedRoute, tags=["followers"])
-
-Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
-
-
-async def _own_name(caller: Caller, name: NamePath) -> str:
-    require_own(caller, name)
-    return name
-
-
-OwnName = Annotated[str, Depends(_own_name)]
-"""The follower in the path, which the caller's token may speak for."""
 
 
 @router.get("", name="listFollowers")
@@ -98,8 +87,8 @@ async def upload_artifact(
     name: OwnName,
     run_id: RunId,
     kind: Literal["samples", "log"],
-    attempt: Number,
-    fence: Number,
+    attempt: NumberQuery,
+    fence: NumberQuery,
     sha256: Sha256Query,
 ) -> Artifact:
     """A file of the attempt, raw."""
