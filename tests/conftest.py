@@ -2,12 +2,16 @@
 
 import os
 import secrets
+import signal
 
 import pytest
 
 pytest_plugins = ["support.mongo_servers", "support.container_engine"]
 
 KEPT = {"INFERBENCH_TEST_MONGO_URL"}
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell has what it starts in the background ignore Ctrl-C, and so would every program that a test sends one."""
 
 
 @pytest.fixture(autouse=True)

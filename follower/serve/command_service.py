@@ -78,6 +78,7 @@ class CommandService(ABC):
         return self._progress.cold_start()
 
     def metadata(self) -> ModelMetadata:
+        self.check()  # in the place of a dead container nobody refuses a connection: asking it takes the whole timeout
         try:
             return self._described(METADATA_TIMEOUT_S)
         except (Unreachable, RefusedByServer) as error:

@@ -5,6 +5,7 @@ import signal
 import time
 
 import psutil
+from support.descendants import children_running
 from support.running_stack import RunningStack
 
 from shared.jobs.lifecycle import MEASURED
@@ -21,10 +22,11 @@ workload: {{pattern: constant, rate: 20, warmup: 500ms, duration: {duration}, re
 
 def server_of(stack: RunningStack) -> psutil.Process:
     """The serving process of the run in progress, found below the stack's own supervisor."""
-    for process in psutil.Process(stack.supervisor.pid).children(recursive=True):
-        if any("modelserver.server" in word for word in process.cmdline()):
-            return process
-    raise AssertionError("no serving process is running")
+    serving = children_running(
+        psutil.Process(stack.supervisor.pid), "follower.serve.modelserver.server", recursive=True
+    )
+    assert serving, "no serving process is running"
+    return serving[0]
 
 
 def measured_run(stack: RunningStack, name: str, duration: str = "30s") -> str:

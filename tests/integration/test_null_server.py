@@ -11,6 +11,7 @@ import grpc  # type: ignore[import-untyped]
 import numpy as np
 import psutil
 import pytest
+from support.descendants import children_running
 
 from follower.calibrate.exchange import script_of
 from follower.calibrate.null_process import CalibrationFailed, null_server
@@ -71,18 +72,17 @@ def test_the_server_runs_on_its_cores_and_ends_with_its_user(tmp_path: Path) -> 
     """Nothing of it is left, in memory or on disk."""
     core = max(os.sched_getaffinity(0))
     with null_server(script(), [core], tmp_path) as server:
-        pids = [child.pid for child in psutil.Process().children() if "null_server" in " ".join(child.cmdline())]
-        (pid,) = pids
-        assert os.sched_getaffinity(pid) == {core}
+        (process,) = children_running(psutil.Process(), "follower.calibrate.null_server")
+        assert os.sched_getaffinity(process.pid) == {core}
         server.check()
-    assert not psutil.pid_exists(pid)
+    assert not psutil.pid_exists(process.pid)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_is_killed_is_named(tmp_path: Path) -> None:
     """As the end of the calibration, not of the run."""
     with null_server(script(), [], tmp_path) as server:
-        (process,) = [child for child in psutil.Process().children() if "null_server" in " ".join(child.cmdline())]
+        (process,) = children_running(psutil.Process(), "follower.calibrate.null_server")
         process.kill()
         wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
         with pytest.raises(CalibrationFailed, match="-9"):

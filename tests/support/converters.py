@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import psutil
 from support.api_client import LeaderProcess
+from support.descendants import children_running
 
 from cli.client import Client
 from cli.connection import Connection
@@ -88,5 +89,4 @@ def wait_for_state(client: httpx.Client, conversion: str, *states: str, timeout_
 
 def converting_child(process: subprocess.Popen[bytes]) -> psutil.Process | None:
     """The converter's child, once it converts."""
-    children = psutil.Process(process.pid).children()
-    return next((child for child in children if "follower.convert" in child.cmdline()), None)
+    return next(iter(children_running(psutil.Process(process.pid), "follower.convert")), None)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from pydantic import TypeAdapter
+from support.descendants import children_running
 
 from follower.load.dialects import DIALECTS
 from follower.load.encode import InputTensor
@@ -188,7 +189,7 @@ def of_worker(columns: Columns, worker: int) -> Columns:
 
 def senders_of(parent: psutil.Process) -> list[psutil.Process]:
     """The sender processes that it started and that run, not only prepare to."""
-    return [child for child in parent.children() if "follower.load.sender" in " ".join(child.cmdline())]
+    return children_running(parent, "follower.load.sender")
 
 
 def sender_of(parent: psutil.Process) -> psutil.Process:

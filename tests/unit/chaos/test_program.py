@@ -54,17 +54,19 @@ def test_a_frozen_program_stands_still_for_as_long_as_it_should(tmp_path: Path, 
     wait_until_ready(it)
     freezing = threading.Thread(target=it.freeze, args=[0.3])
     freezing.start()
-    time.sleep(0.1)
-    assert state_of(it) == "T"
+    wait_for_state(it, "T")
     freezing.join()
-    assert state_of(it) == "S"
+    wait_for_state(it, "S")
     it.kill()
     assert it.pid is None
 
 
-def state_of(it: Program) -> str:
-    """The process's state letter (proc(5))."""
-    return Path(f"/proc/{it.pid}/stat").read_text().rpartition(")")[2].split()[0]
+def wait_for_state(it: Program, letter: str) -> None:
+    """Until the kernel says so (proc(5)): a signal takes effect a moment after it was sent."""
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{it.pid}/stat").read_text().rpartition(")")[2].split()[0] != letter:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("status", "noted"), [(3, True), (1, False)])
