@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -23,6 +24,9 @@ _DRAIN_S: Final = 5
 _BACKLOG: Final = 2048
 _SWITCH_S: Final = 0.001
 """How long a thread that computes (an explanation, a large job) may keep the event loop from running at a time."""
+_COLLECTIONS: Final = (700, 10, 200)
+"""The interpreter's thresholds but for the last: a look through everything stops all answers for a tenth of a second
+where ten thousand runs wait. What it finds is cyclic, and little: the rest is freed by counting references."""
 
 log = structlog.get_logger("leader")
 
@@ -83,10 +87,18 @@ async def serve(settings: LeaderSettings) -> None:
             timeout_graceful_shutdown=_DRAIN_S,
         )
         async with app.router.lifespan_context(app):
+            collect_seldom()
             log.info("leader.listening", url=f"http://{settings.host}:{listener.getsockname()[1]}")
             await LeaderServer(config, app.state.leader.closing).serve(sockets=[listener])
             log.info("leader.stopping")
     log.info("leader.stopped")
+
+
+def collect_seldom() -> None:
+    """What has been loaded by now stays, so it is never looked through again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)
 
 
 def listen(host: str, port: int) -> socket.socket:
