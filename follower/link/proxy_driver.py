@@ -3,6 +3,9 @@
 Chunks of a stream stand for packets. A proxy cannot lose any, hides TCP's own slow start and adds its wake-ups: it is
 for links of some milliseconds (``shared.jobs.network.COARSE_DELAY_MS``). A new connection waits for one round trip
 before its first byte travels, as the handshake would.
+
+Connections to the proxy have a network's segments. With loopback's, of 64 KiB, a receiver acknowledges our small chunks
+only every 40 ms, and what is written meanwhile can be held back for as long.
 """
 
 import asyncio
@@ -74,6 +77,7 @@ class Proxy:
         self._tasks |= {asyncio.create_task(_carry(lane)) for lane in (self._up, self._down)}
         opened: list[tuple[str, int]] = []
         for target, listener in zip(targets, listeners or [_loopback_port() for _ in targets], strict=True):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
             server = await asyncio.start_server(self._accept(target), sock=listener, limit=self._chunk_bytes)
             opened.append(server.sockets[0].getsockname()[:2])
         return opened

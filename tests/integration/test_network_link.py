@@ -78,6 +78,16 @@ def test_a_link_has_the_round_trip_and_the_rate_that_were_asked_for(driver: str,
     assert found.down_mbit == pytest.approx(50, rel=0.05)
 
 
+def test_a_client_of_the_proxy_sees_the_segments_of_a_network(tmp_path: Path) -> None:
+    """Loopback's own would be acknowledged too seldom, and the end of a stream come 40 ms late at times."""
+    with (
+        Responder() as responder,
+        running_link("proxy", SMALL, tmp_path, responder.port) as link,
+        socket.create_connection(link.reached_at[0], timeout=20) as client,
+    ):
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 1448
+
+
 @needs_tun
 @pytest.mark.parametrize("profile", ["lan", "wifi", "lte"])
 def test_every_profile_is_kept_by_the_device(profile: str, tmp_path: Path) -> None:
