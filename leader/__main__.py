@@ -95,7 +95,7 @@ async def serve(settings: LeaderSettings) -> None:
 
 
 def collect_seldom() -> None:
-    """What has been loaded by now stays, so it is never looked through again."""
+    """What was imported by now is never looked through again; what was read beside it is freed by its references."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTIONS)

@@ -24,6 +24,8 @@ from shared.jobs.network import NetworkLink
 HEADER_BYTES: Final = 52
 """Of IPv4 and TCP with time stamps, in every packet."""
 SEGMENT_BYTES: Final = MTU_BYTES - HEADER_BYTES
+_MSS_BYTES: Final = MTU_BYTES - 40
+"""As ends of a network of this MTU announce it: less the headers without options (RFC 9293, section 3.7.1)."""
 PATH_NS: Final = 300_000
 """One way, by measurement: wake-ups for the reader, for the moment that is due, and for the writer."""
 _LARGEST_CHUNK: Final = 44 * SEGMENT_BYTES  # what a network card is handed at once
@@ -77,7 +79,7 @@ class Proxy:
         self._tasks |= {asyncio.create_task(_carry(lane)) for lane in (self._up, self._down)}
         opened: list[tuple[str, int]] = []
         for target, listener in zip(targets, listeners or [_loopback_port() for _ in targets], strict=True):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _MSS_BYTES)
             server = await asyncio.start_server(self._accept(target), sock=listener, limit=self._chunk_bytes)
             opened.append(server.sockets[0].getsockname()[:2])
         return opened

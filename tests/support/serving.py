@@ -171,7 +171,7 @@ def _runs(pid: int) -> bool:
 def is_open(endpoint: Endpoint) -> bool:
     """Whether anyone listens there."""
     with socket.socket() as probe:
-        probe.settimeout(1)  # the address of a container that is gone may answer nothing at all
+        probe.settimeout(5)  # the address of a container that is gone may answer nothing at all
         return probe.connect_ex((endpoint.host, endpoint.port)) == 0
 
 
